@@ -1,0 +1,60 @@
+"""Contact: a person, and the addresses at which channels reach them."""
+
+import msgspec
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where a channel finds a contact. The key is (channel, external id), never a phone number alone.
+
+    ``channel`` is the channel's name (``whatsapp``, ``sms``, ``email``, ``oem_app``); ``external_id`` is what that
+    channel calls the person: E.164 for ``sms``, the wa_id (digits) or business-scoped id for ``whatsapp``, the
+    mailbox for ``email``, the app's user id for ``oem_app``.
+    """
+
+    channel: str
+    external_id: str
+    #: set when a provider said that it does not work (hard bounce, not on WhatsApp); the reason in words.
+    broken: str | None = None
+
+
+class Consent(msgspec.Struct, frozen=True):
+    """What the contact allowed or forbade, and the proof: who said so, when, in which words."""
+
+    #: ``transactional`` or ``marketing``.
+    purpose: str
+    #: a channel's name, or ``*`` for all.
+    channel: str
+    granted: bool
+    at_ms: int
+    #: e.g. ``keyword STOP in whatsapp message wamid.X`` or ``check-in form, box ticked, link lnk_…``.
+    proof: str
+
+
+class Contact(msgspec.Struct, kw_only=True, frozen=True):
+    """A person as the rooms see one."""
+
+    id: str
+    workspace: str
+    name: str = ""
+    #: BCP 47: ``nl-BE``. Falls back nl-BE → nl → the workspace's own.
+    locale: str = ""
+    #: IANA: ``Europe/Brussels``; empty: the workspace's.
+    time_zone: str = ""
+    addresses: tuple[Address, ...] = ()
+    consents: tuple[Consent, ...] = ()
+    #: this contact's own order of channels; empty: the workspace's.
+    channel_order: tuple[str, ...] = ()
+    #: when the contact last wrote to us, by channel: opens WhatsApp's 24 hours.
+    last_inbound_ms: dict[str, int] = {}
+    #: free fields of the integrator.
+    fields: dict[str, str] = {}
+
+    def address(self, channel: str) -> Address | None:
+        """The contact's first address on this channel that is not known to be broken, or the first at all."""
+        found: Address | None = None
+        for address in self.addresses:
+            if address.channel == channel:
+                if address.broken is None:
+                    return address
+                found = found or address
+        return found

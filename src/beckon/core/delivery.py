@@ -1,0 +1,84 @@
+"""Delivery: one message on its way to one contact, over one or, after a fallback, several channels."""
+
+import msgspec
+
+#: What may follow what. Receipts come late, twice and out of order: a state that may not follow is ignored, and
+#: noted on the delivery. The picture in the docs and a property test come from this table.
+TRANSITIONS: dict[str, frozenset[str]] = {
+    "queued": frozenset({"sending", "scheduled", "cancelled", "undeliverable"}),
+    "scheduled": frozenset({"queued", "sending", "cancelled", "undeliverable"}),
+    "sending": frozenset({"sent", "retrying", "doubtful", "delivered", "read", "failed", "undeliverable"}),
+    "doubtful": frozenset({"sending", "sent", "retrying", "delivered", "read", "failed", "undeliverable"}),
+    "retrying": frozenset({"sending", "cancelled", "undeliverable"}),
+    "sent": frozenset({"delivered", "read", "failed", "sending"}),
+    "failed": frozenset({"sending", "undeliverable", "delivered", "read"}),
+    "delivered": frozenset({"read"}),
+    "read": frozenset(),
+    "undeliverable": frozenset({"sending", "queued"}),
+    "cancelled": frozenset({"queued"}),
+}
+
+#: States after which nothing more is done unless a person asks for it.
+FINAL = frozenset({"delivered", "read", "undeliverable", "cancelled"})
+
+
+def may_follow(before: str, after: str) -> bool:
+    """Whether a delivery in state ``before`` may go to ``after``."""
+    return after in TRANSITIONS[before]
+
+
+class PassedOver(msgspec.Struct, frozen=True):
+    """A channel that was not chosen, and why, in words for the team."""
+
+    channel: str
+    code: str
+    reason: str
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """The channel that a message takes (none: ``channel`` is empty), and why not the ones before it."""
+
+    channel: str
+    provider: str
+    reason: str
+    passed_over: tuple[PassedOver, ...] = ()
+    #: the approved template that carries it, by its name in our workspace; empty: free text.
+    template: str = ""
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One handing-over to a provider, and how it ended."""
+
+    number: int
+    channel: str
+    provider: str
+    at_ms: int
+    #: sent, refused, unavailable, unsupported, misconfigured, doubtful
+    outcome: str
+    code: str = ""
+    why: str = ""
+    provider_id: str = ""
+
+
+class Delivery(msgspec.Struct, kw_only=True):
+    """The record of one message: its choice, its attempts, its receipts."""
+
+    id: str
+    workspace: str
+    contact: str
+    run: str = ""
+    #: the template's name; empty: free text.
+    template: str = ""
+    purpose: str = "transactional"
+    state: str = "queued"
+    #: set when a crash or a time-out left it unknown whether a provider has the message.
+    doubtful: bool = False
+    choice: Choice | None = None
+    attempts: tuple[Attempt, ...] = ()
+    provider_id: str = ""
+    created_ms: int = 0
+    changed_ms: int = 0
+    #: (state, at_ms, note) as they came, bounded.
+    receipts: tuple[tuple[str, int, str], ...] = ()
+    #: the words as the contact sees them, for the team's view.
+    text: str = ""

@@ -1,0 +1,1 @@
+"""PEOPLE: conversations, entries, assignment: what the team sees and does."""

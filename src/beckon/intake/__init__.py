@@ -1,0 +1,1 @@
+"""IN: accept (verify, de-duplicate, append), the journal, schemas, mappings, signatures."""

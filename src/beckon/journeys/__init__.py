@@ -1,0 +1,1 @@
+"""What the product is for: one folder a journey, found by scanning."""

@@ -1,0 +1,1 @@
+"""REACH: contacts, consent, templates, the best channel and the reasons, rendering, deliveries."""

@@ -1,0 +1,102 @@
+"""Channel: what every way to reach a contact looks like from inside, and what a provider's folder must offer."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from beckon.core.event import Event
+from beckon.core.message import Handed, Outbound
+
+
+class Capabilities(msgspec.Struct, kw_only=True, frozen=True):
+    """What a channel can say, as data, so that ``choose`` can explain itself."""
+
+    #: the longest text, in characters, that is sent as it is.
+    text_max: int
+    #: how many buttons of each kind; 0: links are written into the text instead.
+    link_buttons: int = 0
+    reply_buttons: int = 0
+    media: tuple[str, ...] = ()
+    #: outside the session window it only says approved templates.
+    templates: bool = False
+    #: how long after the contact's last message free text is allowed, in seconds; 0: always.
+    session_window_s: int = 0
+    #: which receipts come back: delivered, read.
+    receipts: tuple[str, ...] = ()
+    #: has a subject line and HTML.
+    html: bool = False
+
+
+class Channel(Protocol):
+    """One account with one provider, ready to send."""
+
+    #: the channel that it carries: whatsapp, sms, email, oem_app.
+    name: str
+    #: the provider's folder name.
+    provider: str
+    capabilities: Capabilities
+
+    async def send(self, message: Outbound) -> Handed:
+        """Hand one message over. Raises one of the four kinds of ``core.errors``; never anything else."""
+        ...
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An HTTP answer: header names in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Connections(Protocol):
+    """Outbound HTTP with kept connections, as ``app`` hands it to providers and ``http:`` steps."""
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        timeout_s: float = 10.0,
+    ) -> Reply:
+        """One exchange; no redirect is followed. Raises ``Unavailable`` (doubtful when the request may have arrived)."""
+        ...
+
+
+class WebhookRequest(msgspec.Struct, kw_only=True, frozen=True):
+    """What a provider posted to ``/hooks/{provider}``, untouched. ``url`` is the public one, as the provider sees it."""
+
+    method: str
+    url: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+
+
+class WebhookReply(msgspec.Struct, kw_only=True, frozen=True):
+    """The events read from a webhook, and what to answer (a challenge, TwiML); default 200 and nothing."""
+
+    events: tuple[Event, ...] = ()
+    status: int = 200
+    content_type: str = "text/plain"
+    body: bytes = b""
+
+
+class Provider(msgspec.Struct, kw_only=True, frozen=True):
+    """A provider's folder, as its ``__init__`` offers it under the name ``PROVIDER``."""
+
+    name: str
+    channel: str
+    #: a frozen ``msgspec.Struct``: every setting, its default, its unit. Secrets are plain ``str`` fields named in ``secrets``.
+    settings: type[Any]
+    secrets: tuple[str, ...]
+    capabilities: Capabilities
+    #: open a channel with these settings.
+    open: Callable[[Any, Connections], Channel]
+    #: verify and read one webhook: ``(request, settings, workspace, now_ms)``. Raises ``Refused`` when it is forged.
+    read_webhook: Callable[[WebhookRequest, Any, str, int], WebhookReply] | None = None
+    #: end what ``open`` began (connections of its own); None: nothing to end.
+    close: Callable[[Channel], Awaitable[None]] | None = None

@@ -1,0 +1,1 @@
+"""OUT: commands on their way to the world: queue, retry, rate limits, connections."""
