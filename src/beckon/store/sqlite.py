@@ -1,0 +1,130 @@
+"""SQLite: one writer thread with WAL and synchronous FULL, and a few readers."""
+
+import asyncio
+import fcntl
+import sqlite3
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO
+
+from beckon.core.errors import BeckonError, Misconfigured, Refused, Unavailable
+from beckon.store.changes import Changes, Row
+from beckon.store.database import Query
+
+_READERS = 2
+#: Pages in the log before they go into the main file: 8,000 × 4 KiB = 32 MiB; fewer checkpoints, longer ones.
+_CHECKPOINT_PAGES = 8_000
+
+
+class SqliteEngine:
+    """A file. ``exclusive`` holds a lock beside it, so that two servers can't turn one line."""
+
+    def __init__(self, path: str, *, exclusive: bool = False) -> None:
+        self.path = path
+        self.exclusive = exclusive
+        self._writer = ThreadPoolExecutor(1, "sqlite-writer")
+        self._readers = ThreadPoolExecutor(_READERS, "sqlite-reader")
+        self._local = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+        self._lock: IO[str] | None = None
+
+    async def open(self) -> None:
+        if self.exclusive:
+            self._lock = _locked(self.path)
+        await asyncio.get_running_loop().run_in_executor(self._writer, self._connection)
+
+    async def close(self) -> None:
+        self._readers.shutdown()
+        await asyncio.get_running_loop().run_in_executor(self._writer, self._close_all)
+        self._writer.shutdown()
+        if self._lock is not None:
+            self._lock.close()
+
+    async def fetch(self, queries: Sequence[Query]) -> list[list[Row]]:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._fetch, queries)
+
+    async def write(self, batch: Sequence[Changes]) -> list[int]:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._write, batch)
+
+    async def script(self, sql: str) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._writer, self._script, sql)
+
+    # Below: in a thread of the executors.
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            try:
+                connection = sqlite3.connect(
+                    self.path, isolation_level=None, cached_statements=512, check_same_thread=False, timeout=30
+                )
+                connection.execute("PRAGMA journal_mode=WAL")
+            except sqlite3.Error as error:
+                raise Misconfigured("store.unreachable", f"SQLite can't open {self.path}: {error}") from error
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA cache_size=-16384")
+            connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+            self._local.connection = connection
+            self._opened.append(connection)
+        return connection
+
+    def _close_all(self) -> None:
+        for connection in self._opened:
+            connection.close()
+        self._opened.clear()
+
+    def _fetch(self, queries: Sequence[Query]) -> list[list[Row]]:
+        connection = self._connection()
+        try:
+            return [connection.execute(sql, parameters).fetchall() for sql, parameters in queries]
+        except sqlite3.OperationalError as error:
+            raise _named(error) from error
+
+    def _write(self, batch: Sequence[Changes]) -> list[int]:
+        connection = self._connection()
+        counts = []
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for changes in batch:
+                count = 0
+                for sql, parameters, counted in changes.statements():
+                    cursor = connection.execute(sql, parameters)
+                    if counted:
+                        count += cursor.rowcount
+                counts.append(count)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise _named(error) from error
+        return counts
+
+    def _script(self, sql: str) -> None:
+        connection = self._connection()
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE;\n{sql}\nCOMMIT;")
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise Misconfigured("store.migration", f"a migration failed: {error}") from error
+
+
+def _named(error: sqlite3.Error) -> BeckonError:
+    text = str(error)
+    if isinstance(error, sqlite3.IntegrityError):
+        return Refused("store.conflict", f"the row is there already: {text}")
+    if "full" in text:
+        return Unavailable("store.full", "the disk is full: nothing was written", retry_after_s=30)
+    return Unavailable("store.unavailable", f"SQLite: {text}", retry_after_s=1)
+
+
+def _locked(path: str) -> IO[str]:
+    lock = Path(path + ".lock").open("w")  # noqa: SIM115 - held until the engine closes
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise Misconfigured("store.in_use", f"another server has {path} open: one server turns one line") from error
+    return lock

@@ -1,0 +1,69 @@
+"""The tables that are written in batches, as data: their columns, in order, and their keys.
+
+The migrations hold the truth; ``tests/rooms/store`` compares the two.
+"""
+
+import msgspec
+
+
+class Table(msgspec.Struct, frozen=True):
+    """A table's name, its columns in the order in which rows give them, and how many of the first are its key."""
+
+    name: str
+    columns: tuple[str, ...]
+    key_columns: int = 1
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+MARKS = Table("marks", ("name", "value"))
+WORKSPACES = Table("workspaces", ("id", "name", "folder", "created_ms"))
+API_KEYS = Table("api_keys", ("digest", "workspace", "label", "scopes", "created_ms", "revoked_ms"))
+PEOPLE = Table("people", ("id", "workspace", "email", "name", "role", "password", "created_ms"))
+SESSIONS = Table("sessions", ("digest", "person", "expires_ms"))
+DEFINITIONS = Table(
+    "definitions",
+    ("workspace", "kind", "name", "version", "body", "origin", "current", "created_ms"),
+    key_columns=4,
+)
+JOURNAL = Table(
+    "journal",
+    ("position", "workspace", "source", "id", "type", "subject", "time_ms", "accepted_ms", "depth", "data"),
+)
+IDEMPOTENCY = Table(
+    "idempotency", ("workspace", "idempotency_key", "fingerprint", "answer", "created_ms"), key_columns=2
+)
+CONTACTS = Table("contacts", ("id", "workspace", "name", "changed_ms", "body"))
+ADDRESSES = Table("addresses", ("workspace", "channel", "external_id", "contact"), key_columns=3)
+RUNS = Table(
+    "runs",
+    ("id", "workspace", "flow", "version", "key", "contact", "status", "created_ms", "changed_ms", "body"),
+)
+WAITS = Table("waits", ("match_key", "run"), key_columns=2)
+EARLY = Table("early", ("match_key", "position"), key_columns=2)
+TIMERS = Table("timers", ("due_ms", "kind", "subject"), key_columns=3)
+OUTBOX = Table("outbox", ("number", "id", "workspace", "lane", "kind", "state", "due_ms", "attempt", "body"))
+DELIVERIES = Table(
+    "deliveries",
+    ("id", "workspace", "contact", "state", "channel", "provider", "created_ms", "changed_ms", "body"),
+)
+PROVIDER_IDS = Table("provider_ids", ("provider", "provider_id", "delivery"), key_columns=2)
+CONVERSATIONS = Table(
+    "conversations",
+    ("contact", "workspace", "state", "inbox", "agent", "unread", "preview", "changed_ms"),
+)
+ENTRIES = Table(
+    "entries", ("number", "workspace", "contact", "at_ms", "kind", "author", "delivery", "body")
+)
+LINKS = Table("links", ("code", "workspace", "contact", "delivery", "url", "expires_ms"))
+APPROVALS = Table(
+    "approvals",
+    ("workspace", "provider", "template", "language", "state", "changed_ms"),
+    key_columns=4,
+)
+
+ALL = (
+    MARKS, WORKSPACES, API_KEYS, PEOPLE, SESSIONS, DEFINITIONS, JOURNAL, IDEMPOTENCY, CONTACTS, ADDRESSES, RUNS,
+    WAITS, EARLY, TIMERS, OUTBOX, DELIVERIES, PROVIDER_IDS, CONVERSATIONS, ENTRIES, LINKS, APPROVALS,
+)  # fmt: skip
