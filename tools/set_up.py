@@ -1,0 +1,258 @@
+"""Sets up what Beckon needs on this machine. Only the standard library; called by the Makefile.
+
+    python3.11 tools/set_up.py runtime     .venv with what the server needs
+    python3.11 tools/set_up.py dev         … and what the tests and linters need
+    python3.11 tools/set_up.py machine     Debian's PostgreSQL and Chromium, which the tests start
+
+Each is done once: a stamp in .venv holds a fingerprint of everything that the set-up was made from. All output
+goes to stderr, so that a command run afterwards has stdout for itself.
+"""
+
+import fcntl
+import glob
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+UV = VENV / "bin" / "uv"
+VENDOR = ROOT / "src" / "beckon" / "web" / "static" / "vendor"
+
+# The environment is made from these; the dev environment from the dev lock too.
+MADE_FROM = (
+    "hatch_build.py",
+    "package-lock.json",
+    "package.json",
+    "pyproject.toml",
+    "requirements-build.lock",
+    "requirements-node.lock",
+    "requirements.lock",
+    "tools/set_up.py",
+)
+DEV_MADE_FROM = (*MADE_FROM, "requirements-dev.lock")
+
+MACHINE_PACKAGES = ("chromium", "fonts-liberation", "fonts-noto-color-emoji", "postgresql")
+COMMAND_TIMEOUT_S = 1200
+
+
+class SetUpFailed(Exception):
+    """What the person at the keyboard should read and do."""
+
+
+def main(arguments: list[str]) -> int:
+    """Does what it is asked for, one at a time: a second call waits for the first."""
+    jobs = {"runtime": set_up_runtime, "dev": set_up_dev, "machine": set_up_machine}
+    if len(arguments) != 1 or arguments[0] not in jobs:
+        say(f"usage: tools/set_up.py {'|'.join(jobs)}")
+        return 2
+    with (ROOT / ".set-up.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            jobs[arguments[0]]()
+        except SetUpFailed as failure:
+            say(f"\nBeckon's set-up stopped: {failure}")
+            return 1
+    return 0
+
+
+def set_up_runtime() -> None:
+    """Makes .venv with the locked packages and an editable install of Beckon."""
+    if is_current("runtime", MADE_FROM):
+        return
+    say("Setting up Beckon in .venv (once; well under a minute) …")
+    make_environment()
+    install("requirements.lock", "the server's packages")
+    install_beckon()
+    set_stamp("runtime", MADE_FROM)
+
+
+def set_up_dev() -> None:
+    """Adds what tests and linters need. The dev lock holds the runtime's packages too."""
+    set_up_runtime()
+    if is_current("dev", DEV_MADE_FROM):
+        return
+    install("requirements-dev.lock", "the tests' packages")
+    set_stamp("dev", DEV_MADE_FROM)
+
+
+def set_up_machine() -> None:
+    """Installs Debian's PostgreSQL and Chromium where they are missing."""
+    missing = [name for name, found in (("PostgreSQL", postgres_bin()), ("Chromium", chromium())) if not found]
+    if not missing:
+        return
+    wanted = " and ".join(missing)
+    by_hand = f"the tests need {wanted}; install: {' '.join(MACHINE_PACKAGES)}"
+    if not shutil.which("apt-get"):
+        raise SetUpFailed(f"{by_hand} (there is no apt-get here).")
+    if os.geteuid() == 0:
+        prefix = []
+    elif shutil.which("sudo"):
+        prefix = ["sudo", "--non-interactive"] if os.environ.get("CI") else ["sudo"]
+    else:
+        raise SetUpFailed(f"{by_hand} (as root: this user may not, and there is no sudo).")
+    environment = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive"]
+    with step(f"the machine's {wanted} (apt-get)"):
+        run([*environment, "apt-get", "update", "-qq"])
+        options = ["--yes", "-qq", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0"]
+        run([*environment, "apt-get", "install", *options, *MACHINE_PACKAGES])
+    if not (postgres_bin() and chromium()):
+        raise SetUpFailed(f"apt-get ended well, yet {by_hand}.")
+
+
+def postgres_bin() -> str | None:
+    """The folder with initdb and postgres, as Debian lays it out."""
+    return next(iter(glob.glob("/usr/lib/postgresql/*/bin/initdb")), None)
+
+
+def chromium() -> str | None:
+    """Debian's Chromium."""
+    return shutil.which("chromium", path="/usr/bin")
+
+
+def make_environment() -> None:
+    """Makes .venv with the build's own tools (uv, hatchling).
+
+    A bare Debian has `venv` without `ensurepip`, so the environment is made without pip, and the machine's pip
+    installs into it from outside; that is quicker everywhere else too.
+    """
+    if not environment_works():
+        with step("an empty environment"):
+            if pip_reaches_outside():
+                run([sys.executable, "-m", "venv", "--clear", "--without-pip", str(VENV)])
+            else:
+                run([sys.executable, "-m", "venv", "--clear", str(VENV)])
+    with step("the installer"):
+        pip_install("requirements-build.lock")
+
+
+def environment_works() -> bool:
+    """Whether .venv has a Python that runs, and was made here: a copied one runs the other place's code."""
+    activate = VENV / "bin" / "activate"
+    return activate.exists() and str(VENV) in activate.read_text() and runs([str(PYTHON), "-c", ""])
+
+
+def pip_reaches_outside() -> bool:
+    """Whether this Python has a pip that can install into another environment (22.3 and later)."""
+    return runs([sys.executable, "-m", "pip", "--python", sys.executable, "--version"])
+
+
+def pip_install(lock: str) -> None:
+    """Installs a lock with pip: the environment's own, else the machine's."""
+    if runs([str(PYTHON), "-m", "pip", "--version"]):
+        pip = [str(PYTHON), "-m", "pip"]
+    elif pip_reaches_outside():
+        pip = [sys.executable, "-m", "pip", "--python", str(PYTHON)]
+    else:
+        raise SetUpFailed("Python has no pip; on Debian: apt-get install python3-pip, then try again.")
+    quiet = ["--quiet", "--quiet", "--disable-pip-version-check", "--no-input"]
+    run([*pip, "install", *quiet, "--require-hashes", "--requirement", str(ROOT / lock)])
+
+
+def install(lock: str, what: str) -> None:
+    """Installs a lock with uv, and with pip where uv can't (a registry that only pip is told of)."""
+    with step(what):
+        command = [str(UV), "pip", "install", "--quiet", "--python", str(PYTHON)]
+        try:
+            run([*command, "--require-hashes", "--requirement", str(ROOT / lock)], environment=uv_environment())
+        except SetUpFailed:
+            pip_install(lock)
+
+
+def uv_environment() -> dict[str, str]:
+    """uv reads its own variables; hand it what pip was told about registries and certificates."""
+    environment = dict(os.environ)
+    for ours, theirs in (
+        ("UV_DEFAULT_INDEX", "PIP_INDEX_URL"),
+        ("UV_INDEX", "PIP_EXTRA_INDEX_URL"),
+        ("SSL_CERT_FILE", "PIP_CERT"),
+    ):
+        if theirs in environment:
+            environment.setdefault(ours, environment[theirs])
+    environment.setdefault("UV_NO_PROGRESS", "1")
+    environment.pop("VIRTUAL_ENV", None)
+    return environment
+
+
+def install_beckon() -> None:
+    """Installs Beckon itself, editable. Its build hook fetches htmx; Node is lent to it where there is none."""
+    with step("Beckon and its front end"), tempfile.TemporaryDirectory(prefix="beckon-node-") as node:
+        environment = uv_environment()
+        uv = [str(UV), "pip", "install", "--quiet", "--python", str(PYTHON)]
+        if not shutil.which("npm") and not (VENDOR / ".fingerprint").exists():
+            lock = str(ROOT / "requirements-node.lock")
+            run([*uv, "--target", node, "--require-hashes", "--requirement", lock], environment=environment)
+            environment["PYTHONPATH"] = node
+        run([*uv, "--no-deps", "--no-build-isolation", "--editable", str(ROOT)], environment=environment)
+
+
+def is_current(stamp: str, made_from: tuple[str, ...]) -> bool:
+    """Whether this set-up was done from just these files, and nothing of it is gone."""
+    path = VENV / f".beckon-{stamp}"
+    if not (PYTHON.exists() and (VENDOR / ".fingerprint").exists() and path.exists()):
+        return False
+    return path.read_text() == fingerprint(made_from)
+
+
+def set_stamp(stamp: str, made_from: tuple[str, ...]) -> None:
+    """Remembers that this set-up is done."""
+    (VENV / f".beckon-{stamp}").write_text(fingerprint(made_from))
+
+
+def fingerprint(made_from: tuple[str, ...]) -> str:
+    """Of the files' contents and of where the checkout lies: scripts in .venv hold its path."""
+    digest = hashlib.sha256(str(ROOT).encode())
+    for name in made_from:
+        digest.update((ROOT / name).read_bytes())
+    return digest.hexdigest()
+
+
+def run(command: list[str], environment: dict[str, str] | None = None) -> None:
+    """Runs a command in silence; when it fails, shows what it said."""
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=None if sys.stdin and sys.stdin.isatty() else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=COMMAND_TIMEOUT_S,
+        check=False,
+    )
+    if done.returncode:
+        raise SetUpFailed(f"this failed: {' '.join(command)}\n{done.stdout[-4000:]}")
+
+
+def runs(command: list[str]) -> bool:
+    """Whether a command ends well."""
+    try:
+        return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+@contextmanager
+def step(what: str) -> Iterator[None]:
+    """One line per step, with its seconds."""
+    started_s = time.monotonic()
+    print(f"  {what} … ", end="", file=sys.stderr, flush=True)
+    yield
+    say(f"{time.monotonic() - started_s:.1f} s")
+
+
+def say(line: str) -> None:
+    """Prints for the person at the keyboard."""
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
