@@ -1,0 +1,259 @@
+"""The queue of commands that leave the process: one at a time in each lane, a bounded number in hand.
+
+A lane is a contact (messages stay in order) or a run. The table is the truth; memory holds a window of what is ready:
+while the window overflows, what is ready stays in the table and is read when there is room. A row is marked
+``in_flight`` in a transaction before its command is carried out, so that after a crash it is known which ones may have
+been handed over already.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from beckon.core.command import Call, Http, Send
+from beckon.store.changes import Changes, Row
+from beckon.store.database import Database, within
+from beckon.store.tables import OUTBOX
+
+#: Ready commands held in memory; past that they wait in the table.
+WINDOW_MAX = 10_000
+#: Room at which the table is read again.
+_WINDOW_LOW = 2_000
+_POLL_ROWS = 2_000
+
+External = Send | Call | Http
+
+_COLUMNS = "number, id, workspace, lane, kind, state, due_ms, attempt, body"
+_decode = msgspec.json.Decoder(External).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Item(msgspec.Struct, kw_only=True):
+    """One command in the queue. ``id`` is the delivery's for a message, the command's otherwise."""
+
+    number: int
+    id: str
+    workspace: str
+    lane: str
+    state: str
+    due_ms: int
+    #: how often it was tried before.
+    attempt: int
+    command: External
+
+    def row(self) -> Row:
+        """The item as a row of the outbox."""
+        return (
+            self.number,
+            self.id,
+            self.workspace,
+            self.lane,
+            self.command.__struct_config__.tag,
+            self.state,
+            self.due_ms,
+            self.attempt,
+            _encode(self.command).decode(),
+        )
+
+
+def item_from(row: Row) -> Item:
+    """An item from a row of the outbox."""
+    number, id_, workspace, lane, _, state, due_ms, attempt, body = row
+    return Item(
+        number=int(number or 0),
+        id=str(id_),
+        workspace=str(workspace),
+        lane=str(lane),
+        state=str(state),
+        due_ms=int(due_ms or 0),
+        attempt=int(attempt or 0),
+        command=_decode(str(body)),
+    )
+
+
+class Queue:
+    """What is ready, lane by lane. Calls without ``await`` only touch memory."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lanes: dict[str, deque[Item]] = {}
+        self._ready: deque[str] = deque()
+        self._known: set[int] = set()
+        #: lanes whose head waits in the table for its next try.
+        self._blocked: dict[str, int] = {}
+        #: (due_ms) of rows that become ready later, so that nobody polls in vain.
+        self._later: list[int] = []
+        self._overflowing = True
+        self._ignored = 0
+        self._next_number = 1
+
+    async def open(self) -> list[Item]:
+        """Look at the table; what was in flight when the process ended is returned, for the wheel to judge."""
+        rows = await self._database.fetch_all(
+            (
+                ("SELECT max(number) FROM outbox", ()),
+                (f"SELECT {_COLUMNS} FROM outbox WHERE state = 'in_flight' ORDER BY number", ()),
+                ("SELECT lane, number FROM outbox WHERE state = 'retrying' LIMIT 100000", ()),
+                ("SELECT min(due_ms) FROM outbox WHERE state IN ('scheduled', 'retrying')", ()),
+            )
+        )
+        self._next_number = int(rows[0][0][0] or 0) + 1
+        self._blocked = {str(lane): int(number or 0) for lane, number in rows[2]}
+        if rows[3][0][0] is not None:
+            self._later.append(int(rows[3][0][0]))
+        return [item_from(row) for row in rows[1]]
+
+    def number(self) -> int:
+        """The next number: rows are carried out in the order of their numbers."""
+        number = self._next_number
+        self._next_number += 1
+        return number
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    @property
+    def next_due_ms(self) -> int | None:
+        """When the table is worth a look again; None: nothing waits there for a time."""
+        return self._later[0] if self._later else None
+
+    def offer(self, items: Iterable[Item]) -> None:
+        """Say that these rows are in the table now."""
+        for item in items:
+            if item.state in ("scheduled", "retrying"):
+                heapq.heappush(self._later, item.due_ms)
+                if item.state == "retrying":
+                    self._blocked[item.lane] = item.number
+            elif self._overflowing or len(self._known) >= WINDOW_MAX:
+                self._overflowing = True
+                self._ignored += 1
+            else:
+                self._hold(item)
+
+    def take(self, limit: int) -> list[Item]:
+        """Up to ``limit`` items, each the head of its lane; the lane is busy until ``done``, ``later`` or ``back``."""
+        taken: list[Item] = []
+        ready = self._ready
+        while ready and len(taken) < limit:
+            lane = ready.popleft()
+            if lane in self._blocked and self._blocked[lane] != self._lanes[lane][0].number:
+                continue  # its head waits in the table; ``poll`` brings the lane back
+            taken.append(self._lanes[lane][0])
+        return taken
+
+    def back(self, item: Item) -> None:
+        """Put an item that was taken, but can't be carried out yet, back at the head of its lane."""
+        self._ready.append(item.lane)
+
+    def done(self, item: Item) -> None:
+        """The item's row is gone from the table (or dead): its lane moves on."""
+        self._known.discard(item.number)
+        if self._blocked.get(item.lane) == item.number:
+            del self._blocked[item.lane]
+        lane = self._lanes.get(item.lane)
+        if lane is not None:
+            if lane and lane[0].number == item.number:
+                lane.popleft()
+            if lane:
+                self._ready.append(item.lane)
+            else:
+                del self._lanes[item.lane]
+
+    def later(self, item: Item) -> None:
+        """The item's row waits in the table for its next try; its lane waits with it."""
+        lane = self._lanes.pop(item.lane, None)
+        for waiting in lane or ():
+            self._known.discard(waiting.number)
+        if lane is not None and len(lane) > 1:
+            self._overflowing = True  # those behind it are read again when its time has come
+        if item.state == "retrying":
+            self._blocked[item.lane] = item.number
+        heapq.heappush(self._later, item.due_ms)
+
+    def wants_poll(self, now_ms: int) -> bool:
+        """Whether the table holds something that memory does not."""
+        if self._later and self._later[0] <= now_ms:
+            return True
+        return self._overflowing and len(self._known) <= _WINDOW_LOW
+
+    async def poll(self, now_ms: int) -> None:
+        """Read what is ready or due from the table, in order."""
+        while self._later and self._later[0] <= now_ms:
+            heapq.heappop(self._later)
+        ignored = self._ignored
+        results = await self._database.fetch_all(
+            (
+                (
+                    f"SELECT {_COLUMNS} FROM outbox WHERE state IN ('scheduled', 'retrying') AND due_ms <= ?"
+                    " ORDER BY due_ms LIMIT ?",
+                    (now_ms, _POLL_ROWS),
+                ),
+                (f"SELECT {_COLUMNS} FROM outbox WHERE state = 'ready' ORDER BY number LIMIT ?",
+                 (_POLL_ROWS + len(self._known),)),
+                ("SELECT min(due_ms) FROM outbox WHERE state IN ('scheduled', 'retrying') AND due_ms > ?", (now_ms,)),
+            )
+        )
+        due, ready, next_due = results
+        for row in due:
+            item = item_from(row)
+            if self._blocked.get(item.lane) == item.number:
+                self._hold(item, first=True)
+            elif item.number not in self._known:
+                self._hold(item)
+        held = 0
+        for row in ready:
+            number = int(row[0] or 0)
+            if number not in self._known and not self._is_blocked(str(row[3])):
+                self._hold(item_from(row))
+                held += 1
+        full = len(due) == _POLL_ROWS or len(ready) >= _POLL_ROWS + len(self._known) - held
+        self._overflowing = full or self._ignored != ignored
+        if len(due) == _POLL_ROWS:
+            heapq.heappush(self._later, now_ms)
+        elif next_due[0][0] is not None and (not self._later or int(next_due[0][0]) < self._later[0]):
+            heapq.heappush(self._later, int(next_due[0][0]))
+
+    def _is_blocked(self, lane: str) -> bool:
+        return lane in self._blocked and lane not in self._lanes
+
+    def _hold(self, item: Item, *, first: bool = False) -> None:
+        if item.number in self._known:
+            return
+        self._known.add(item.number)
+        lane = self._lanes.get(item.lane)
+        if lane is None:
+            self._lanes[item.lane] = deque((item,))
+            self._ready.append(item.lane)
+        elif first:
+            lane.appendleft(item)
+        else:
+            lane.append(item)
+
+
+def claim(items: Sequence[Item]) -> Changes:
+    """Mark these rows as in flight."""
+    changes = Changes()
+    for sql, numbers in within(
+        "UPDATE outbox SET state = 'in_flight' WHERE number IN ({keys})", [item.number for item in items]
+    ):
+        changes.execute(sql, tuple(numbers))
+    for item in items:
+        item.state = "in_flight"
+    return changes
+
+
+def removed(item: Item) -> Changes:
+    """Take the row away: its command is done."""
+    changes = Changes()
+    changes.delete(OUTBOX, (item.number,))
+    return changes
+
+
+def retried(item: Item, due_ms: int) -> Changes:
+    """Keep the row for another try."""
+    changes = Changes()
+    item.state, item.due_ms, item.attempt = "retrying", due_ms, item.attempt + 1
+    changes.upsert(OUTBOX, item.row())
+    return changes

@@ -1,0 +1,106 @@
+"""Every setting, its default, its unit.
+
+Two kinds: the server's, from the environment (``BECKON_…``), and a workspace's, from ``beckon.yaml`` in its folder.
+``docs/settings.md`` has a line for each; a test holds it to that.
+"""
+
+import os
+
+import msgspec
+
+from beckon.core.errors import Misconfigured
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Read from the environment: ``database_url`` is ``BECKON_DATABASE_URL``, and so on."""
+
+    #: sqlite:///path or postgresql://user:password@host/database
+    database_url: str = "sqlite:///beckon.db"
+    #: the folder that ``beckon init`` wrote
+    workspace: str = "."
+    host: str = "127.0.0.1"
+    port: int = 8080
+    #: how the outside reaches this server: in links, in webhooks' signatures; empty: http://{host}:{port}
+    public_url: str = ""
+    #: signs links and cookies; empty: made once and kept beside the workspace as .secret
+    secret_key: str = ""
+    #: one request's body, in bytes
+    body_size_bytes_max: int = 1_048_576
+    #: events in one batch request
+    batch_events_max: int = 1_000
+    #: events that the wheel turns in one transaction
+    turn_events_max: int = 500
+    #: commands carried out at the same time
+    in_flight_max: int = 256
+    #: how long a closed server waits for what is in flight, in seconds
+    drain_s: int = 10
+    #: how long an API key's look-up is believed, in seconds: a revoked key works that much longer at most
+    key_cache_s: int = 10
+    #: log lines below this are not written: debug, info, warning, error
+    log_level: str = "info"
+
+    @property
+    def address(self) -> str:
+        """The public URL without a slash at its end."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+
+def from_environment() -> ServerSettings:
+    """Read ``BECKON_…``. Raises ``Misconfigured`` naming the variable."""
+    given: dict[str, object] = {}
+    for field in msgspec.structs.fields(ServerSettings):
+        variable = f"BECKON_{field.name.upper()}"
+        value = os.environ.get(variable)
+        if value is None:
+            continue
+        try:
+            given[field.name] = msgspec.convert(value, field.type, strict=False)
+        except msgspec.ValidationError as error:
+            raise Misconfigured("settings.value", f"{variable}={value!r}: {error}", field=variable) from error
+    return msgspec.convert(given, ServerSettings)
+
+
+class InboxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A team's inbox."""
+
+    title: str = ""
+
+
+class WorkspaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Read from ``beckon.yaml``."""
+
+    #: the workspace's id: short, lower case; API keys and rows belong to it
+    workspace: str = "main"
+    #: the business's name, as customers read it
+    name: str = "Our workshop"
+    #: the colour of mails and customer pages, as #rrggbb
+    colour: str = "#1f5eff"
+    #: BCP 47; the last resort of a contact's locale chain before en
+    locale: str = "en"
+    #: IANA
+    time_zone: str = "Europe/Brussels"
+    #: ISO 3166, for phone numbers that are written without a country
+    region: str = "BE"
+    #: the order in which channels are tried
+    channels: tuple[str, ...] = ("oem_app", "whatsapp", "sms", "email")
+    #: provider's folder name → its settings; secrets are written as {env: NAME}
+    providers: dict[str, dict[str, object]] = {}
+    #: a provider's limits: messages a second; 0: none
+    rates: dict[str, float] = {}
+    #: tries of one message on one channel before the next channel
+    attempts_max: int = 4
+    #: the wait before the second try, in milliseconds; it doubles
+    first_delay_ms: int = 2_000
+    #: what becomes of a message of which a crash left unknown whether it was handed over: resend, hold
+    doubtful: str = "resend"
+    #: how long a message's short links work, in hours
+    link_hours: int = 24 * 30
+    #: teams
+    inboxes: dict[str, InboxSettings] = {"service-advisors": InboxSettings(title="Service advisors")}
+    #: hosts that http: steps may call though their addresses are not public: host or host:port
+    allowed_hosts: tuple[str, ...] = ()
+    #: secrets that http: steps use by name; written as {env: NAME}
+    secrets: dict[str, str] = {}
+    #: free values for templates and flows: {{ settings.checkin_url }}
+    values: dict[str, str] = {}
+
