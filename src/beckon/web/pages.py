@@ -1,6 +1,6 @@
 """Pages: templates on the server, found by scanning, and the headers that every page carries.
 
-A template's name begins with its area: ``web/base.html``, ``console/inbox.html``, ``wvp/mileage.html``.
+A template's name begins with its area: ``web/page.html``, ``console/inbox.html``, ``wvp/mileage.html``.
 Everything is escaped, an unknown name in a template is an error, and no page may run a script or a style that
 isn't a file of ours.
 """

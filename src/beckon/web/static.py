@@ -38,7 +38,7 @@ _TYPES = {
 _SQUEEZED = frozenset({".css", ".js", ".svg", ".json", ".webmanifest", ".txt"})
 
 #: Layers in the order in which later ones win; the components' files may then come in any order.
-_LAYERS = b"@layer tokens, base, layout, components, area, utilities;\n"
+_LAYERS = b"@layer tokens, ground, layout, components, area, utilities;\n"
 
 
 class Asset(msgspec.Struct, frozen=True):
