@@ -1,0 +1,1 @@
+"""Shared fixtures, as pytest plugins that ``tests/conftest.py`` names."""
