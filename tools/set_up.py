@@ -4,12 +4,11 @@
     python3.11 tools/set_up.py dev         … and what the tests and linters need
     python3.11 tools/set_up.py machine     Debian's PostgreSQL and Chromium, which the tests start
 
-Each is done once: a stamp in .venv holds a fingerprint of everything that the set-up was made from. All output
-goes to stderr, so that a command run afterwards has stdout for itself.
+Each is done once: a stamp in .venv holds a fingerprint of everything that the set-up was made from. All
+output goes to stderr, so that a command run afterwards has stdout for itself.
 """
 
 import fcntl
-import glob
 import hashlib
 import os
 import shutil
@@ -24,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
-UV = VENV / "bin" / "uv"
+UV_INSTALL = (str(VENV / "bin" / "uv"), "pip", "install", "--quiet", "--python", str(PYTHON))
 VENDOR = ROOT / "src" / "beckon" / "web" / "static" / "vendor"
 
 # The environment is made from these; the dev environment from the dev lock too.
@@ -86,7 +85,8 @@ def set_up_dev() -> None:
 
 def set_up_machine() -> None:
     """Installs Debian's PostgreSQL and Chromium where they are missing."""
-    missing = [name for name, found in (("PostgreSQL", postgres_bin()), ("Chromium", chromium())) if not found]
+    present = {"PostgreSQL": has_postgres(), "Chromium": has_chromium()}
+    missing = [name for name, found in present.items() if not found]
     if not missing:
         return
     wanted = " and ".join(missing)
@@ -104,25 +104,25 @@ def set_up_machine() -> None:
         run([*environment, "apt-get", "update", "-qq"])
         options = ["--yes", "-qq", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0"]
         run([*environment, "apt-get", "install", *options, *MACHINE_PACKAGES])
-    if not (postgres_bin() and chromium()):
+    if not (has_postgres() and has_chromium()):
         raise SetUpFailed(f"apt-get ended well, yet {by_hand}.")
 
 
-def postgres_bin() -> str | None:
-    """The folder with initdb and postgres, as Debian lays it out."""
-    return next(iter(glob.glob("/usr/lib/postgresql/*/bin/initdb")), None)
+def has_postgres() -> bool:
+    """Whether PostgreSQL's server is where Debian puts it."""
+    return any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 
 
-def chromium() -> str | None:
-    """Debian's Chromium."""
-    return shutil.which("chromium", path="/usr/bin")
+def has_chromium() -> bool:
+    """Whether Chromium is where Debian puts it."""
+    return Path("/usr/bin/chromium").exists()
 
 
 def make_environment() -> None:
     """Makes .venv with the build's own tools (uv, hatchling).
 
-    A bare Debian has `venv` without `ensurepip`, so the environment is made without pip, and the machine's pip
-    installs into it from outside; that is quicker everywhere else too.
+    A bare Debian has `venv` without `ensurepip`, so the environment is made without pip, and the machine's
+    pip installs into it from outside; that is quicker everywhere else too.
     """
     if not environment_works():
         with step("an empty environment"):
@@ -160,9 +160,8 @@ def pip_install(lock: str) -> None:
 def install(lock: str, what: str) -> None:
     """Installs a lock with uv, and with pip where uv can't (a registry that only pip is told of)."""
     with step(what):
-        command = [str(UV), "pip", "install", "--quiet", "--python", str(PYTHON)]
         try:
-            run([*command, "--require-hashes", "--requirement", str(ROOT / lock)], environment=uv_environment())
+            run([*UV_INSTALL, "--require-hashes", "--requirement", str(ROOT / lock)], uv_environment())
         except SetUpFailed:
             pip_install(lock)
 
@@ -183,15 +182,14 @@ def uv_environment() -> dict[str, str]:
 
 
 def install_beckon() -> None:
-    """Installs Beckon itself, editable. Its build hook fetches htmx; Node is lent to it where there is none."""
+    """Installs Beckon itself, editable. Its build hook fetches htmx, with a lent Node where there is none."""
     with step("Beckon and its front end"), tempfile.TemporaryDirectory(prefix="beckon-node-") as node:
         environment = uv_environment()
-        uv = [str(UV), "pip", "install", "--quiet", "--python", str(PYTHON)]
         if not shutil.which("npm") and not (VENDOR / ".fingerprint").exists():
             lock = str(ROOT / "requirements-node.lock")
-            run([*uv, "--target", node, "--require-hashes", "--requirement", lock], environment=environment)
+            run([*UV_INSTALL, "--target", node, "--require-hashes", "--requirement", lock], environment)
             environment["PYTHONPATH"] = node
-        run([*uv, "--no-deps", "--no-build-isolation", "--editable", str(ROOT)], environment=environment)
+        run([*UV_INSTALL, "--no-deps", "--no-build-isolation", "--editable", str(ROOT)], environment)
 
 
 def is_current(stamp: str, made_from: tuple[str, ...]) -> bool:
@@ -235,9 +233,10 @@ def run(command: list[str], environment: dict[str, str] | None = None) -> None:
 def runs(command: list[str]) -> bool:
     """Whether a command ends well."""
     try:
-        return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False).returncode == 0
+        done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
     except OSError:
         return False
+    return done.returncode == 0
 
 
 @contextmanager
