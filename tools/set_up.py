@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,8 @@ MADE_FROM = (
 DEV_MADE_FROM = (*MADE_FROM, "requirements-dev.lock")
 
 MACHINE_PACKAGES = ("chromium", "fonts-liberation", "fonts-noto-color-emoji", "postgresql")
+DEBIAN_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+VENDOR_IS_CURRENT = "import hatch_build as b, pathlib, sys; sys.exit(not b.is_current(pathlib.Path().resolve()))"
 COMMAND_TIMEOUT_S = 1200
 
 
@@ -69,8 +72,10 @@ def set_up_runtime() -> None:
         return
     say("Setting up Beckon in .venv (once; well under a minute) …")
     make_environment()
-    install("requirements.lock", "the server's packages")
-    install_beckon()
+    with step("the server's packages"):
+        install("requirements.lock")
+    with step("Beckon and its front end"):
+        install_beckon()
     set_stamp("runtime", MADE_FROM)
 
 
@@ -79,7 +84,8 @@ def set_up_dev() -> None:
     set_up_runtime()
     if is_current("dev", DEV_MADE_FROM):
         return
-    install("requirements-dev.lock", "the tests' packages")
+    with step("the tests' packages"):
+        install("requirements-dev.lock")
     set_stamp("dev", DEV_MADE_FROM)
 
 
@@ -145,7 +151,7 @@ def pip_reaches_outside() -> bool:
     return runs([sys.executable, "-m", "pip", "--python", sys.executable, "--version"])
 
 
-def pip_install(lock: str) -> None:
+def pip_install(lock: str, *options: str) -> None:
     """Installs a lock with pip: the environment's own, else the machine's."""
     if runs([str(PYTHON), "-m", "pip", "--version"]):
         pip = [str(PYTHON), "-m", "pip"]
@@ -154,42 +160,39 @@ def pip_install(lock: str) -> None:
     else:
         raise SetUpFailed("Python has no pip; on Debian: apt-get install python3-pip, then try again.")
     quiet = ["--quiet", "--quiet", "--disable-pip-version-check", "--no-input"]
-    run([*pip, "install", *quiet, "--require-hashes", "--requirement", str(ROOT / lock)])
+    run([*pip, "install", *quiet, *options, "--require-hashes", "--requirement", str(ROOT / lock)])
 
 
-def install(lock: str, what: str) -> None:
+def install(lock: str, *options: str) -> None:
     """Installs a lock with uv, and with pip where uv can't (a registry that only pip is told of)."""
-    with step(what):
-        try:
-            run([*UV_INSTALL, "--require-hashes", "--requirement", str(ROOT / lock)], uv_environment())
-        except SetUpFailed:
-            pip_install(lock)
-
-
-def uv_environment() -> dict[str, str]:
-    """uv reads its own variables; hand it what pip was told about registries and certificates."""
-    environment = dict(os.environ)
-    for ours, theirs in (
-        ("UV_DEFAULT_INDEX", "PIP_INDEX_URL"),
-        ("UV_INDEX", "PIP_EXTRA_INDEX_URL"),
-        ("SSL_CERT_FILE", "PIP_CERT"),
-    ):
-        if theirs in environment:
-            environment.setdefault(ours, environment[theirs])
-    environment.setdefault("UV_NO_PROGRESS", "1")
-    environment.pop("VIRTUAL_ENV", None)
-    return environment
+    try:
+        run([*UV_INSTALL, *options, "--require-hashes", "--requirement", str(ROOT / lock)], trusting_environment())
+    except SetUpFailed:
+        pip_install(lock, *options)
 
 
 def install_beckon() -> None:
     """Installs Beckon itself, editable. Its build hook fetches htmx, with a lent Node where there is none."""
-    with step("Beckon and its front end"), tempfile.TemporaryDirectory(prefix="beckon-node-") as node:
-        environment = uv_environment()
-        if not shutil.which("npm") and not (VENDOR / ".fingerprint").exists():
-            lock = str(ROOT / "requirements-node.lock")
-            run([*UV_INSTALL, "--target", node, "--require-hashes", "--requirement", lock], environment)
+    with tempfile.TemporaryDirectory(prefix="beckon-node-") as node:
+        environment = trusting_environment()
+        if not shutil.which("npm") and not runs([str(PYTHON), "-c", VENDOR_IS_CURRENT]):
+            install("requirements-node.lock", "--target", node)
             environment["PYTHONPATH"] = node
         run([*UV_INSTALL, "--no-deps", "--no-build-isolation", "--editable", str(ROOT)], environment)
+
+
+def trusting_environment() -> dict[str, str]:
+    """uv and npm look elsewhere than pip; hand them what pip knows about registries and certificates."""
+    environment = dict(os.environ)
+    environment.pop("VIRTUAL_ENV", None)
+    for theirs, pips in (("UV_DEFAULT_INDEX", "PIP_INDEX_URL"), ("UV_INDEX", "PIP_EXTRA_INDEX_URL")):
+        if pips in environment:
+            environment.setdefault(theirs, environment[pips])
+    authorities = environment.get("PIP_CERT") or ssl.get_default_verify_paths().cafile or DEBIAN_AUTHORITIES
+    if Path(authorities).exists():
+        environment.setdefault("SSL_CERT_FILE", authorities)
+        environment.setdefault("NODE_EXTRA_CA_CERTS", authorities)
+    return environment
 
 
 def is_current(stamp: str, made_from: tuple[str, ...]) -> bool:
@@ -233,7 +236,7 @@ def run(command: list[str], environment: dict[str, str] | None = None) -> None:
 def runs(command: list[str]) -> bool:
     """Whether a command ends well."""
     try:
-        done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, stdin=subprocess.DEVNULL, check=False)
     except OSError:
         return False
     return done.returncode == 0
