@@ -1,5 +1,7 @@
 """Delivery: one message on its way to one contact, over one or, after a fallback, several channels."""
 
+from typing import Any
+
 import msgspec
 
 #: What may follow what. Receipts come late, twice and out of order: a state that may not follow is ignored, and
@@ -82,3 +84,15 @@ class Delivery(msgspec.Struct, kw_only=True):
     receipts: tuple[tuple[str, int, str], ...] = ()
     #: the words as the contact sees them, for the team's view.
     text: str = ""
+    #: the flow that asked for it; the agent who wrote it: ``flow:<name>``, ``agent:<id>``.
+    author: str = ""
+    #: it stands in the conversation already.
+    entered: bool = False
+    #: the timer of ``fallback_after`` that runs; 0: none.
+    fallback_due_ms: int = 0
+    #: the number of its row in the outbox; 0: none. What is not yet in flight can be withdrawn.
+    queued_number: int = 0
+    #: attempts before this index don't count as tried: a person asked to send it anew.
+    fresh_from: int = 0
+    #: the ``send`` command, so that a fallback or a re-send asks for the same again.
+    command: Any = None

@@ -85,6 +85,10 @@ class Queue:
         self._blocked: dict[str, int] = {}
         #: (due_ms) of rows that become ready later, so that nobody polls in vain.
         self._later: list[int] = []
+        #: numbers whose items are out of ``take`` and not yet done.
+        self._taken: set[int] = set()
+        #: numbers whose rows are being removed: a table read before that may still show them.
+        self._withdrawn: set[int] = set()
         self._overflowing = True
         self._ignored = 0
         self._next_number = 1
@@ -140,16 +144,47 @@ class Queue:
             lane = ready.popleft()
             if lane in self._blocked and self._blocked[lane] != self._lanes[lane][0].number:
                 continue  # its head waits in the table; ``poll`` brings the lane back
-            taken.append(self._lanes[lane][0])
+            item = self._lanes[lane][0]
+            self._taken.add(item.number)
+            taken.append(item)
         return taken
+
+    def withdraw(self, number: int, lane: str) -> bool:
+        """Forget a row that is being removed from the table; False: too late, it is being carried out."""
+        if number in self._taken:
+            return False
+        if len(self._withdrawn) >= WINDOW_MAX:
+            self._withdrawn.clear()
+        self._withdrawn.add(number)
+        if number in self._known:
+            self._known.discard(number)
+            waiting = self._lanes[lane]
+            head = waiting[0].number == number
+            for item in waiting:
+                if item.number == number:
+                    waiting.remove(item)
+                    break
+            if not waiting:
+                del self._lanes[lane]
+                self._ready = deque(name for name in self._ready if name != lane)
+            elif head and lane not in self._ready:
+                self._ready.append(lane)
+        return True
+
+    def distrust(self) -> None:
+        """A transaction failed: what memory believes may not be what the table says. Read it again."""
+        self._overflowing = True
+        self._withdrawn.clear()
 
     def back(self, item: Item) -> None:
         """Put an item that was taken, but can't be carried out yet, back at the head of its lane."""
+        self._taken.discard(item.number)
         self._ready.append(item.lane)
 
     def done(self, item: Item) -> None:
         """The item's row is gone from the table (or dead): its lane moves on."""
         self._known.discard(item.number)
+        self._taken.discard(item.number)
         if self._blocked.get(item.lane) == item.number:
             del self._blocked[item.lane]
         lane = self._lanes.get(item.lane)
@@ -163,6 +198,7 @@ class Queue:
 
     def later(self, item: Item) -> None:
         """The item's row waits in the table for its next try; its lane waits with it."""
+        self._taken.discard(item.number)
         lane = self._lanes.pop(item.lane, None)
         for waiting in lane or ():
             self._known.discard(waiting.number)
@@ -183,6 +219,8 @@ class Queue:
         while self._later and self._later[0] <= now_ms:
             heapq.heappop(self._later)
         ignored = self._ignored
+        # What is in memory now may be carried out, and its row removed, while the table is read: such a row is stale.
+        before = set(self._known)
         results = await self._database.fetch_all(
             (
                 (
@@ -198,14 +236,16 @@ class Queue:
         due, ready, next_due = results
         for row in due:
             item = item_from(row)
+            if item.number in before:
+                continue
             if self._blocked.get(item.lane) == item.number:
                 self._hold(item, first=True)
-            elif item.number not in self._known:
+            else:
                 self._hold(item)
         held = 0
         for row in ready:
             number = int(row[0] or 0)
-            if number not in self._known and not self._is_blocked(str(row[3])):
+            if number not in before and number not in self._known and not self._is_blocked(str(row[3])):
                 self._hold(item_from(row))
                 held += 1
         full = len(due) == _POLL_ROWS or len(ready) >= _POLL_ROWS + len(self._known) - held
@@ -219,7 +259,7 @@ class Queue:
         return lane in self._blocked and lane not in self._lanes
 
     def _hold(self, item: Item, *, first: bool = False) -> None:
-        if item.number in self._known:
+        if item.number in self._known or item.number in self._withdrawn:
             return
         self._known.add(item.number)
         lane = self._lanes.get(item.lane)

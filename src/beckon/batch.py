@@ -1,0 +1,391 @@
+"""Batch: what one turn of the wheel has loaded, what it changes, and what it leaves to be told afterwards.
+
+An identity map over the rows of a turn, with a bounded cache of the newest ones: the wheel is the only writer of these
+rows, so what it wrote last is what is there.
+"""
+
+from collections import OrderedDict
+from typing import Generic, TypeVar
+
+import msgspec
+
+from beckon.core.command import Send
+from beckon.core.contact import Contact
+from beckon.core.delivery import Delivery
+from beckon.core.event import Event
+from beckon.flows.definition import Flow
+from beckon.flows.run import Run
+from beckon.inbox.conversation import Conversation
+from beckon.inbox.entries import Entry
+from beckon.messaging.contacts import Reference
+from beckon.outbox.queue import Item
+from beckon.store.changes import Changes, Row
+from beckon.store.database import Database, Query, within
+from beckon.store.tables import (
+    ADDRESSES,
+    CONTACTS,
+    CONVERSATIONS,
+    DELIVERIES,
+    EARLY,
+    ENTRIES,
+    OUTBOX,
+    RUNS,
+    TIMERS,
+    WAITS,
+)
+
+#: Rows of each kind that stay at hand between turns.
+_RECENT_MAX = 4_000
+
+_encode = msgspec.json.Encoder().encode
+_contact = msgspec.json.Decoder(Contact).decode
+_delivery = msgspec.json.Decoder(Delivery).decode
+_run = msgspec.json.Decoder(Run).decode
+
+T = TypeVar("T")
+
+
+class Recent(Generic[T]):
+    """The newest values by key, bounded: the oldest go first."""
+
+    __slots__ = ("_max", "_values")
+
+    def __init__(self, maximum: int = _RECENT_MAX) -> None:
+        self._values: OrderedDict[str, T] = OrderedDict()
+        self._max = maximum
+
+    def get(self, key: str) -> T | None:
+        return self._values.get(key)
+
+    def put(self, key: str, value: T) -> None:
+        self._values[key] = value
+        self._values.move_to_end(key)
+        if len(self._values) > self._max:
+            self._values.popitem(last=False)
+
+    def clear(self) -> None:
+        self._values.clear()
+
+
+class Memory:
+    """The recent rows of all kinds; forgotten whole when a commit fails."""
+
+    def __init__(self) -> None:
+        self.contacts: Recent[Contact] = Recent()
+        self.deliveries: Recent[Delivery] = Recent()
+        self.runs: Recent[Run] = Recent()
+        self.conversations: Recent[Conversation] = Recent()
+        #: (workspace, channel, external id) joined by the unit separator → contact id
+        self.addresses: Recent[str] = Recent(4 * _RECENT_MAX)
+
+    def forget(self) -> None:
+        """Believe the table again."""
+        for recent in (self.contacts, self.deliveries, self.runs, self.conversations, self.addresses):
+            recent.clear()
+
+
+def address_key(workspace: str, channel: str, external_id: str) -> str:
+    """The key of an address in memory."""
+    return f"{workspace}\x1f{channel}\x1f{external_id}"
+
+
+class Batch:
+    """One turn's rows. ``load_…`` ask the table once for all that is missing; the rest touches memory only."""
+
+    def __init__(self, database: Database, memory: Memory, now_ms: int, first_entry: int) -> None:
+        self.database = database
+        self.memory = memory
+        self.now_ms = now_ms
+        self.changes = Changes()
+        self.contacts: dict[str, Contact] = {}
+        self.deliveries: dict[str, Delivery] = {}
+        self.runs: dict[str, Run] = {}
+        self.conversations: dict[str, Conversation] = {}
+        self.addresses: dict[str, str] = {}
+        #: match key → ids of the runs that wait for it
+        self.waits: dict[str, set[str]] = {}
+        #: match key → this turn's events that may be asked for
+        self.early: dict[str, list[Event]] = {}
+        self.changed_contacts: set[str] = set()
+        self.changed_deliveries: set[str] = set()
+        self.changed_runs: set[str] = set()
+        self.changed_conversations: set[str] = set()
+        self.outbox: dict[str, Item] = {}
+        self.withdrawn: list[int] = []
+        self.emitted: list[Event] = []
+        #: by the event's position: whom it is about, which delivery it names, under which keys it may be awaited,
+        #: which runs it may begin
+        self.contact_of: dict[int, str] = {}
+        self.delivery_of: dict[int, str] = {}
+        self.keys_of: dict[int, list[str]] = {}
+        self.starting: dict[int, list[tuple[Flow, Run]]] = {}
+        #: runs whose new waits may have been answered already
+        self.asked_early: list[str] = []
+        #: messages to somebody whom a step named
+        self.unresolved: list[tuple[Send, Reference, str, Contact | None]] = []
+        #: the earliest timer that was set; 0: none
+        self.timers_due = 0
+        #: (workspace, topic) to tell the live pages about
+        self.topics: set[tuple[str, str]] = set()
+        self.next_entry = first_entry
+
+    # Loading: each asks for what is neither in this turn nor in memory.
+
+    async def load_addresses(self, wanted: dict[str, list[tuple[str, str]]]) -> None:
+        """``wanted``: workspace → (channel, external id)s."""
+        queries: list[Query] = []
+        of: list[str] = []
+        for workspace, pairs in wanted.items():
+            missing = []
+            for channel, external_id in pairs:
+                key = address_key(workspace, channel, external_id)
+                if key not in self.addresses:
+                    known = self.memory.addresses.get(key)
+                    if known is not None:
+                        self.addresses[key] = known
+                    else:
+                        missing.append((channel, external_id))
+            for start in range(0, len(missing), 128):
+                chunk = missing[start : start + 128]
+                chunk += [chunk[-1]] * ((1 << (len(chunk) - 1).bit_length()) - len(chunk))
+                marks = ", ".join(["(?, ?)"] * len(chunk))
+                queries.append(
+                    (
+                        "SELECT channel, external_id, contact FROM addresses WHERE workspace = ?"
+                        f" AND (channel, external_id) IN (VALUES {marks})",
+                        [workspace, *(word for pair in chunk for word in pair)],
+                    )
+                )
+                of.append(workspace)
+        if queries:
+            for workspace, rows in zip(of, await self.database.fetch_all(queries), strict=True):
+                for channel, external_id, contact in rows:
+                    self.addresses[address_key(workspace, str(channel), str(external_id))] = str(contact)
+
+    async def load(
+        self,
+        *,
+        contacts: set[str] = frozenset(),  # type: ignore[assignment]
+        deliveries: set[str] = frozenset(),  # type: ignore[assignment]
+        runs: set[str] = frozenset(),  # type: ignore[assignment]
+        waits: set[str] = frozenset(),  # type: ignore[assignment]
+    ) -> None:
+        """Load rows by their keys, all kinds in one go."""
+        contact_ids = self._missing(contacts, self.contacts, self.memory.contacts)
+        talk_ids = self._missing(contacts, self.conversations, self.memory.conversations)
+        delivery_ids = self._missing(deliveries, self.deliveries, self.memory.deliveries)
+        run_ids = self._missing(runs, self.runs, self.memory.runs)
+        wait_keys = [key for key in waits if key not in self.waits]
+        queries: list[Query] = []
+        plan: list[str] = []
+        for name, sql, keys in (
+            ("contact", "SELECT body FROM contacts WHERE id IN ({keys})", contact_ids),
+            (
+                "talk",
+                "SELECT contact, workspace, state, inbox, agent, unread, preview, changed_ms"
+                " FROM conversations WHERE contact IN ({keys})",
+                talk_ids,
+            ),
+            ("delivery", "SELECT body FROM deliveries WHERE id IN ({keys})", delivery_ids),
+            ("run", "SELECT body FROM runs WHERE id IN ({keys})", run_ids),
+            ("wait", "SELECT match_key, run FROM waits WHERE match_key IN ({keys})", wait_keys),
+        ):
+            if keys:
+                asked = within(sql, keys)
+                queries += asked
+                plan += [name] * len(asked)
+        for key in wait_keys:
+            self.waits[key] = set()
+        if not queries:
+            return
+        for name, rows in zip(plan, await self.database.fetch_all(queries), strict=True):
+            self._take(name, rows)
+
+    def _take(self, name: str, rows: list[Row]) -> None:
+        for row in rows:
+            if name == "contact":
+                contact = _contact(str(row[0]))
+                self.contacts[contact.id] = contact
+            elif name == "talk":
+                self.conversations[str(row[0])] = msgspec.convert(
+                    dict(zip(CONVERSATIONS.columns, row, strict=True)), Conversation
+                )
+            elif name == "delivery":
+                delivery = _delivery(str(row[0]))
+                self.deliveries[delivery.id] = delivery
+            elif name == "run":
+                run = _run(str(row[0]))
+                self.runs[run.id] = run
+            else:
+                self.waits[str(row[0])].add(str(row[1]))
+
+    @staticmethod
+    def _missing(wanted: "set[str]", here: "dict[str, T]", recent: "Recent[T]") -> list[str]:
+        missing = []
+        for key in wanted:
+            if key and key not in here:
+                known = recent.get(key)
+                if known is not None:
+                    here[key] = known
+                else:
+                    missing.append(key)
+        return missing
+
+    # Changing.
+
+    def put_contact(self, contact: Contact) -> None:
+        """Keep a new or changed contact, and the addresses that it has now."""
+        before = self.contacts.get(contact.id)
+        self.contacts[contact.id] = contact
+        self.changed_contacts.add(contact.id)
+        if before is None or before.addresses != contact.addresses:
+            for address in contact.addresses:
+                key = address_key(contact.workspace, address.channel, address.external_id)
+                if key not in self.addresses:
+                    self.addresses[key] = contact.id
+                    self.changes.insert_new(
+                        ADDRESSES, (contact.workspace, address.channel, address.external_id, contact.id)
+                    )
+
+    def put_delivery(self, delivery: Delivery) -> None:
+        """Keep a new or changed delivery."""
+        self.deliveries[delivery.id] = delivery
+        self.changed_deliveries.add(delivery.id)
+        self.topics.add((delivery.workspace, "deliveries"))
+
+    def put_run(self, run: Run) -> None:
+        """Keep a new or changed run."""
+        self.runs[run.id] = run
+        self.changed_runs.add(run.id)
+        self.topics.add((run.workspace, "runs"))
+
+    def conversation(self, contact: Contact) -> Conversation:
+        """The contact's one conversation; a new one where there was none."""
+        found = self.conversations.get(contact.id)
+        if found is None:
+            found = Conversation(contact=contact.id, workspace=contact.workspace)
+            self.conversations[contact.id] = found
+        return found
+
+    def put_conversation(self, conversation: Conversation) -> None:
+        """Keep a changed conversation."""
+        self.conversations[conversation.contact] = conversation
+        self.changed_conversations.add(conversation.contact)
+
+    def put_entry(self, entry: Entry, contact: Contact) -> None:
+        """Append an entry to a contact's conversation."""
+        self.changes.insert(
+            ENTRIES,
+            (
+                self.next_entry,
+                contact.workspace,
+                contact.id,
+                entry.at_ms,
+                entry.kind,
+                entry.author,
+                entry.delivery,
+                entry.body,
+            ),
+        )
+        self.next_entry += 1
+        self.topics.add((contact.workspace, "conversations"))
+        self.topics.add((contact.workspace, f"conversation:{contact.id}"))
+
+    def wait(self, run_id: str, key: str) -> None:
+        """A run waits for this key from now on."""
+        self.waits.setdefault(key, set()).add(run_id)
+        self.changes.insert_new(WAITS, (key, run_id))
+
+    def unwait(self, run_id: str, key: str) -> None:
+        """A run waits for this key no longer."""
+        self.waits.setdefault(key, set()).discard(run_id)
+        self.changes.delete(WAITS, (key, run_id))
+
+    def set_timer(self, due_ms: int, kind: str, subject: str) -> None:
+        """Wake ``subject`` at ``due_ms``."""
+        if not self.timers_due or due_ms < self.timers_due:
+            self.timers_due = due_ms
+        self.changes.upsert(TIMERS, (due_ms, kind, subject))
+
+    def clear_timer(self, due_ms: int, kind: str, subject: str) -> None:
+        """Don't wake it."""
+        self.changes.delete(TIMERS, (due_ms, kind, subject))
+
+    def seen_early(self, key: str, event: Event) -> None:
+        """A wait that starts later may ask for this event."""
+        self.early.setdefault(key, []).append(event)
+        self.changes.insert_new(EARLY, (key, event.position))
+
+    def queue(self, item: Item) -> None:
+        """Put a command into the outbox."""
+        self.outbox[item.id] = item
+
+    # Writing.
+
+    def written(self) -> Changes:
+        """All that this turn wants written."""
+        changes = self.changes
+        for id_ in self.changed_contacts:
+            contact = self.contacts[id_]
+            changes.upsert(
+                CONTACTS, (id_, contact.workspace, contact.name, self.now_ms, _encode(contact).decode())
+            )
+        for id_ in self.changed_deliveries:
+            delivery = self.deliveries[id_]
+            choice = delivery.choice
+            changes.upsert(
+                DELIVERIES,
+                (
+                    id_,
+                    delivery.workspace,
+                    delivery.contact,
+                    delivery.state,
+                    choice.channel if choice else "",
+                    choice.provider if choice else "",
+                    delivery.created_ms,
+                    delivery.changed_ms,
+                    _encode(delivery).decode(),
+                ),
+            )
+        for id_ in self.changed_runs:
+            run = self.runs[id_]
+            changes.upsert(
+                RUNS,
+                (
+                    id_,
+                    run.workspace,
+                    run.flow,
+                    run.version,
+                    run.key,
+                    run.contact,
+                    run.status,
+                    run.created_ms,
+                    run.changed_ms,
+                    _encode(run).decode(),
+                ),
+            )
+        for id_ in self.changed_conversations:
+            talk = self.conversations[id_]
+            changes.upsert(
+                CONVERSATIONS,
+                (id_, talk.workspace, talk.state, talk.inbox, talk.agent, talk.unread, talk.preview, talk.changed_ms),
+            )
+        for item in self.outbox.values():
+            changes.upsert(OUTBOX, item.row())
+        for number in self.withdrawn:
+            changes.delete(OUTBOX, (number,))
+        return changes
+
+    def remember(self) -> None:
+        """After the commit: keep this turn's rows at hand."""
+        memory = self.memory
+        for id_ in self.changed_contacts:
+            memory.contacts.put(id_, self.contacts[id_])
+        for id_ in self.changed_deliveries:
+            memory.deliveries.put(id_, self.deliveries[id_])
+        for id_ in self.changed_runs:
+            memory.runs.put(id_, self.runs[id_])
+        for id_ in self.changed_conversations:
+            memory.conversations.put(id_, self.conversations[id_])
+        for key, contact_id in self.addresses.items():
+            memory.addresses.put(key, contact_id)

@@ -1,0 +1,574 @@
+"""The carrier: carries out the commands that leave the process, and accepts their outcomes as events.
+
+For a message: choose (best channel, and why not the others) → render → mark as in flight → hand over → outcome. Its row
+leaves the outbox in the transaction that takes its outcome in, so a crash in between leaves exactly the messages that
+were in flight, and those are marked doubtful.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from beckon.batch import Memory
+from beckon.core.clock import Clock
+from beckon.core.command import Call, Http, Send
+from beckon.core.contact import Contact
+from beckon.core.delivery import Choice, Delivery
+from beckon.core.errors import BeckonError, Misconfigured, Refused, Unavailable
+from beckon.core.event import Event
+from beckon.core.message import Outbound, Rendered
+from beckon.intake.accept import Intake
+from beckon.messaging.channel import Connections
+from beckon.messaging.choose import Open, choose
+from beckon.messaging.render import render
+from beckon.outbox.queue import Item, Queue, claim, removed, retried
+from beckon.outbox.rates import Rate
+from beckon.outbox.retry import Policy, Retry, decide
+from beckon.store.changes import Changes
+from beckon.store.database import Database, within
+from beckon.store.tables import LINKS, OUTBOX, PROVIDER_IDS
+from beckon.web.links import new_code
+from beckon.workspaces import Library, Workspaces
+
+log = logging.getLogger("beckon.carrier")
+
+SOURCE = "beckon/outbox"
+#: Messages handed to one provider at the same time.
+_PER_PROVIDER_MAX = 128
+#: How long to leave a provider alone that does not answer at all.
+_PAUSE_MS = 5_000
+#: Failures in a row after which a provider is left alone for a while.
+_FAILURES_MAX = 5
+_STORE_PAUSE_S = 0.5
+
+_contact = msgspec.json.Decoder(Contact).decode
+_delivery = msgspec.json.Decoder(Delivery).decode
+_plain = msgspec.to_builtins
+
+#: An act that a ``call:`` step may name: (arguments, workspace) → result.
+Act = Callable[[Mapping[str, Any], str], Awaitable[Any]]
+
+
+class Ready(msgspec.Struct):
+    """A message that is chosen and rendered, and waits for its turn."""
+
+    item: Item
+    library: Library
+    delivery: Delivery
+    choice: Choice
+    rendered: Rendered
+    to: str
+    links: list[tuple[str, str]]
+
+
+class Carrier:
+    """Carries out what the queue has ready. One for each database."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        workspaces: Workspaces,
+        queue: Queue,
+        memory: Memory,
+        intake: Intake,
+        connections: Connections,
+        acts: Mapping[str, Act],
+        address: str,
+        link_key: bytes,
+        in_flight_max: int = 256,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._workspaces = workspaces
+        self._queue = queue
+        self._memory = memory
+        self._intake = intake
+        self._connections = connections
+        self._acts = acts
+        self._address = address
+        self._link_key = link_key
+        self._in_flight_max = in_flight_max
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._rates: dict[tuple[str, str], Rate] = {}
+        self._flying: dict[tuple[str, str], int] = {}
+        self._failures: dict[tuple[str, str], int] = {}
+        #: chosen, but their provider is at its limit
+        self._held: dict[tuple[str, str], deque[Ready]] = {}
+        #: messages handed over so far, for the benchmarks.
+        self.handed = 0
+
+    def wake(self) -> None:
+        """There is something to carry out, or the clock was dragged."""
+        self._wake.set()
+
+    async def recover(self, items: Sequence[Item]) -> None:
+        """Judge what was in flight when the last process ended: it may have been handed over, or not."""
+        for item in items:
+            library = self._workspaces.get(item.workspace)
+            changes = Changes()
+            item.attempt += 1
+            hold = isinstance(item.command, Send) and library is not None and library.settings.doubtful == "hold"
+            if hold:
+                changes = removed(item)
+            else:
+                item.state, item.due_ms = "ready", 0
+                changes.upsert(OUTBOX, item.row())
+            if isinstance(item.command, Send):
+                why = "the server stopped while this message was being handed over; it may have arrived"
+                event = self._event(
+                    item, "message.doubtful", {"attempt": item.attempt, "why": why, "held": hold}, str(item.attempt)
+                )
+                await self._intake.accept([event], alongside=changes)
+            else:
+                await self._database.commit(changes)
+
+    async def run(self) -> None:
+        """Carry until cancelled."""
+        while True:
+            self._wake.clear()
+            try:
+                await self._pump()
+            except Unavailable as error:
+                log.warning("the store is unavailable, the carrier waits: %s", error)
+                self._queue.distrust()
+                await asyncio.sleep(_STORE_PAUSE_S)
+                self._wake.set()
+            try:
+                await asyncio.wait_for(self._wake.wait(), self._pause_s())
+            except TimeoutError:
+                pass
+
+    async def close(self, drain_s: float) -> None:
+        """Wait for what is in flight, but not for ever."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=drain_s)
+        for task in self._tasks:
+            task.cancel()
+
+    @property
+    def idle(self) -> bool:
+        """Nothing in hand, nothing ready."""
+        return not self._tasks and not len(self._queue) and not any(self._held.values())
+
+    def paused(self, workspace: str, provider: str) -> str | None:
+        """Why a provider is left alone at the moment; None: it is not."""
+        rate = self._rates.get((workspace, provider))
+        if rate is not None and self._clock.now_ms() < rate.paused_until_ms:
+            return rate.paused_why
+        return None
+
+    def _pause_s(self) -> float | None:
+        now = self._clock.now_ms()
+        dues = []
+        if self._queue.next_due_ms is not None:
+            dues.append(self._queue.next_due_ms - now)
+        for key, held in self._held.items():
+            if held:
+                dues.append(max(20, self._rates[key].paused_until_ms - now))
+        # Half a minute at most: a clock that jumps is noticed, and nothing hot spins.
+        return min(30.0, max(0.02, min(dues) / 1000)) if dues else None
+
+    async def _pump(self) -> None:
+        while True:
+            now = self._clock.now_ms()
+            if self._queue.wants_poll(now):
+                await self._queue.poll(now)
+            room = self._in_flight_max - len(self._tasks)
+            launched = self._admit(room) if room > 0 else []
+            taken = self._queue.take(room - len(launched)) if room > len(launched) else []
+            if taken:
+                launched += await self._prepare(taken)
+            if not launched:
+                return
+            await self._launch(launched)
+
+    def _admit(self, room: int) -> list[Ready | Item]:
+        """Of what was held back for its provider's sake: what may go now."""
+        launched: list[Ready | Item] = []
+        for held in self._held.values():
+            while held and len(launched) < room and self._may_go(held[0]):
+                launched.append(held.popleft())
+        return launched
+
+    def _may_go(self, ready: Ready) -> bool:
+        key = (ready.item.workspace, ready.choice.provider)
+        rate = self._rate(key, ready.library)
+        if self._flying.get(key, 0) >= _PER_PROVIDER_MAX or rate.take(self._clock.now_ms()):
+            return False
+        self._flying[key] = self._flying.get(key, 0) + 1
+        return True
+
+    def _rate(self, key: tuple[str, str], library: Library) -> Rate:
+        rate = self._rates.get(key)
+        if rate is None:
+            rate = self._rates[key] = Rate(library.settings.rates.get(key[1], 0))
+        return rate
+
+    async def _prepare(self, items: list[Item]) -> list[Ready | Item]:
+        """Choose and render; what can't be said at all has its outcome at once."""
+        contacts, deliveries = await self._load(items)
+        launched: list[Ready | Item] = []
+        for item in items:
+            library = self._workspaces.get(item.workspace)
+            if not isinstance(item.command, Send):
+                launched.append(item)
+                continue
+            delivery = deliveries.get(item.id)
+            contact = contacts.get(item.lane)
+            if library is None or delivery is None or contact is None:
+                self._task(self._drop(item))
+                continue
+            try:
+                ready = self._chosen(item, item.command, library, delivery, contact)
+            except BeckonError as error:
+                self._task(self._unsaid(item, delivery, error))
+                continue
+            if isinstance(ready, Choice):
+                self._task(self._unreachable(item, delivery, ready))
+            elif self._may_go(ready):
+                launched.append(ready)
+            else:
+                self._held.setdefault((item.workspace, ready.choice.provider), deque()).append(ready)
+        return launched
+
+    async def _load(self, items: list[Item]) -> tuple[dict[str, Contact], dict[str, Delivery]]:
+        contacts: dict[str, Contact] = {}
+        deliveries: dict[str, Delivery] = {}
+        contact_ids, delivery_ids = [], []
+        for item in items:
+            if isinstance(item.command, Send):
+                contact = self._memory.contacts.get(item.lane)
+                if contact is not None:
+                    contacts[item.lane] = contact
+                else:
+                    contact_ids.append(item.lane)
+                delivery = self._memory.deliveries.get(item.id)
+                if delivery is not None:
+                    deliveries[item.id] = delivery
+                else:
+                    delivery_ids.append(item.id)
+        asked = []
+        if contact_ids:
+            asked += within("SELECT body FROM contacts WHERE id IN ({keys})", contact_ids)
+        split = len(asked)
+        if delivery_ids:
+            asked += within("SELECT body FROM deliveries WHERE id IN ({keys})", delivery_ids)
+        if asked:
+            for index, rows in enumerate(await self._database.fetch_all(asked)):
+                for (body,) in rows:
+                    if index < split:
+                        contact = _contact(str(body))
+                        contacts[contact.id] = contact
+                    else:
+                        delivery = _delivery(str(body))
+                        deliveries[delivery.id] = delivery
+        return contacts, deliveries
+
+    def _chosen(
+        self, item: Item, command: Send, library: Library, delivery: Delivery, contact: Contact
+    ) -> "Ready | Choice":
+        now = self._clock.now_ms()
+        template = library.template(command.template) if command.template else None
+        tried = {
+            attempt.channel: attempt.why or attempt.outcome
+            for attempt in delivery.attempts[delivery.fresh_from :]
+            if attempt.outcome != "doubtful" and not self._goes_on(attempt.outcome, delivery, attempt.channel)
+        }
+        offers = {
+            name: Open(channel.provider, channel.capabilities, self._long_pause(item.workspace, channel.provider))
+            for name, channel in library.channels.items()
+        }
+        choice = choose(
+            contact=contact,
+            order=contact.channel_order or library.settings.channels,
+            via=command.via,
+            content=template,
+            text=command.text,
+            templates=library.templates,
+            variables=command.variables,
+            purpose=command.purpose,
+            channels=offers,
+            approvals=library.approvals,
+            tried=tried,
+            now_ms=now,
+            locale=command.locale or contact.locale or library.settings.locale,
+        )
+        if not choice.channel:
+            return choice
+        links: list[tuple[str, str]] = []
+
+        def link(url: str) -> str:
+            code = new_code(self._link_key)
+            links.append((code, url))
+            return f"{self._address}/go/{code}"
+
+        rendered = render(
+            library.template(choice.template) if choice.template else template,
+            choice=choice,
+            text=command.text,
+            contact=contact,
+            variables=command.variables,
+            settings=library.settings,
+            capabilities=library.channels[choice.channel].capabilities,
+            locale=command.locale,
+            link=link,
+        )
+        address = contact.address(choice.channel)
+        if address is None:
+            raise Refused("message.address", f"the contact has no address on {choice.channel}")
+        return Ready(item, library, delivery, choice, rendered, address.external_id, links)
+
+    @staticmethod
+    def _goes_on(outcome: str, delivery: Delivery, channel: str) -> bool:
+        """A try that may be repeated on the same channel: the last one, while the delivery is being retried."""
+        last = delivery.attempts[-1]
+        return delivery.state in ("retrying", "doubtful") and last.channel == channel and outcome == "unavailable"
+
+    def _long_pause(self, workspace: str, provider: str) -> str | None:
+        """A provider that is left alone for longer than a retry would wait is passed over, with the reason."""
+        rate = self._rates.get((workspace, provider))
+        if rate is not None and rate.paused_until_ms - self._clock.now_ms() > 60_000:
+            return rate.paused_why
+        return None
+
+    async def _launch(self, launched: "list[Ready | Item]") -> None:
+        items = [one if isinstance(one, Item) else one.item for one in launched]
+        changes = claim(items)
+        for one in launched:
+            if isinstance(one, Ready):
+                expires_ms = self._clock.now_ms() + one.library.settings.link_hours * 3_600_000
+                for code, url in one.links:
+                    changes.insert(
+                        LINKS, (code, one.item.workspace, one.delivery.contact, one.delivery.id, url, expires_ms)
+                    )
+        try:
+            await self._database.commit(changes)
+        except BeckonError:
+            for one in launched:
+                if isinstance(one, Ready):
+                    key = (one.item.workspace, one.choice.provider)
+                    self._flying[key] -= 1
+            for item in items:
+                item.state = "ready"
+                self._queue.back(item)
+            raise
+        for one in launched:
+            self._task(self._carry_message(one) if isinstance(one, Ready) else self._carry_command(one))
+
+    def _task(self, coroutine: Awaitable[None]) -> None:
+        task: asyncio.Task[None] = asyncio.ensure_future(coroutine)  # type: ignore[arg-type]
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a command's outcome was lost to this process", exc_info=task.exception())
+            self._queue.distrust()
+        self._wake.set()
+
+    async def _carry_message(self, ready: Ready) -> None:
+        item, delivery, choice = ready.item, ready.delivery, ready.choice
+        key = (item.workspace, choice.provider)
+        outbound = Outbound(
+            delivery_id=item.id,
+            attempt=item.attempt + 1,
+            to=ready.to,
+            rendered=ready.rendered,
+            purpose="marketing" if delivery.purpose == "marketing" else "transactional",
+            extras={"address": self._address, "workspace": item.workspace},
+        )
+        try:
+            handed = await ready.library.channels[choice.channel].send(outbound)
+        except BeckonError as error:
+            await self._not_handed(ready, error)
+            return
+        except Exception as error:
+            log.exception("the channel %s failed in a way that it may not", choice.provider)
+            await self._not_handed(
+                ready, Unavailable("channel.defect", f"the channel failed: {type(error).__name__}", doubtful=True)
+            )
+            return
+        finally:
+            self._flying[key] -= 1
+        self._failures.pop(key, None)
+        self.handed += 1
+        fields = self._fields(ready)
+        fields["provider_id"] = handed.provider_id
+        changes = removed(item)
+        changes.insert_new(PROVIDER_IDS, (choice.provider, handed.provider_id, item.id))
+        await self._outcome(item, "message.sent", fields, changes)
+
+    async def _not_handed(self, ready: Ready, error: BeckonError) -> None:
+        item, now = ready.item, self._clock.now_ms()
+        key = (item.workspace, ready.choice.provider)
+        settings = ready.library.settings
+        fields = self._fields(ready)
+        fields |= {"kind": error.kind, "code": error.code, "why": error.why}
+        if isinstance(error, Unavailable):
+            fields["doubtful"] = error.doubtful
+            self._failing(key, error, now)
+        elif isinstance(error, Misconfigured):
+            log.error("%s needs the operator: %s", ready.choice.provider, error)
+        policy = Policy(attempts_max=settings.attempts_max, first_delay_ms=settings.first_delay_ms)
+        decision = decide(policy, error, item.attempt + 1, now)
+        if isinstance(decision, Retry):
+            fields["retry_at_ms"] = decision.at_ms
+            event = self._event(item, "message.retrying", fields, str(item.attempt + 1))
+            await self._accept(event, retried(item, decision.at_ms))
+            self._queue.later(item)
+            self._wake.set()
+        else:
+            fields["why"] = decision.reason
+            await self._outcome(item, "message.failed", fields, removed(item))
+
+    def _failing(self, key: tuple[str, str], error: Unavailable, now: int) -> None:
+        rate = self._rates[key]
+        if error.retry_after_s is not None:
+            rate.pause(now + int(error.retry_after_s * 1000), f"{key[1]} asked for a pause: {error.why}")
+            return
+        failures = self._failures.get(key, 0) + 1
+        self._failures[key] = failures
+        if failures >= _FAILURES_MAX:
+            self._failures[key] = 0
+            rate.pause(now + _PAUSE_MS, f"{key[1]} does not answer: {error.why}")
+
+    async def _unsaid(self, item: Item, delivery: Delivery, error: BeckonError) -> None:
+        """The message can't be rendered: no channel will ever carry it."""
+        choice = Choice("", "", error.why, delivery.choice.passed_over if delivery.choice else ())
+        await self._undeliverable(item, delivery, choice, error.code)
+
+    async def _unreachable(self, item: Item, delivery: Delivery, choice: Choice) -> None:
+        await self._undeliverable(item, delivery, choice, "message.no_channel")
+
+    async def _undeliverable(self, item: Item, delivery: Delivery, choice: Choice, code: str) -> None:
+        command = item.command
+        fields = {
+            "delivery": item.id,
+            "run": command.run,
+            "command": command.id,
+            "choice": _plain(choice),
+            "passed_over": _plain(choice.passed_over),
+            "code": code,
+            "why": choice.reason,
+            "text": delivery.text,
+        }
+        await self._outcome(item, "message.undeliverable", fields, removed(item))
+
+    async def _drop(self, item: Item) -> None:
+        log.error("the outbox holds a message that belongs to nobody: %s", item.id)
+        await self._database.commit(removed(item))
+        self._queue.done(item)
+
+    async def _carry_command(self, item: Item) -> None:
+        command = item.command
+        try:
+            if isinstance(command, Http):
+                fields = await self._http(command, item)
+                type_ = "http.completed"
+            else:
+                fields = {"result": await self._call(command)}
+                type_ = "call.completed"
+        except BeckonError as error:
+            library = self._workspaces.get(item.workspace)
+            attempts = command.attempts_max if isinstance(command, Http) else 5
+            first = library.settings.first_delay_ms if library is not None else 2_000
+            decision = decide(Policy(attempts, first), error, item.attempt + 1, self._clock.now_ms())
+            if isinstance(decision, Retry):
+                await self._database.commit(retried(item, decision.at_ms))
+                self._queue.later(item)
+                self._wake.set()
+                return
+            fields = {"kind": error.kind, "code": error.code, "why": decision.reason}
+            type_ = "http.failed" if isinstance(command, Http) else "call.failed"
+        fields |= {"run": command.run, "command": command.id}
+        await self._outcome(item, type_, fields, removed(item))
+
+    async def _http(self, command: Http, item: Item) -> dict[str, Any]:
+        library = self._workspaces.get(item.workspace)
+        if library is None:
+            raise Refused("http.workspace", "the workspace is gone")
+        headers = {"User-Agent": "Beckon", "Idempotency-Key": command.id, **command.headers}
+        if command.secret:
+            headers["Authorization"] = library.secret(command.secret)
+        body = b""
+        if command.body is not None:
+            headers.setdefault("Content-Type", "application/json")
+            body = msgspec.json.encode(command.body)
+        reply = await library.outside.request(
+            command.method, command.url, headers=headers, body=body, timeout_s=command.timeout_ms / 1000
+        )
+        if reply.status == 429 or reply.status >= 500:
+            after = reply.headers.get("retry-after", "")
+            raise Unavailable(
+                "http.status", f"the answer is {reply.status}", retry_after_s=float(after) if after.isdigit() else None
+            )
+        if reply.status >= 400:
+            raise Refused("http.status", f"the answer is {reply.status}")
+        try:
+            answer = msgspec.json.decode(reply.body) if reply.body else None
+        except msgspec.DecodeError:
+            answer = reply.body[:65_536].decode("utf-8", "replace")
+        return {"status": reply.status, "body": answer}
+
+    async def _call(self, command: Call) -> Any:
+        library = self._workspaces.get(command.workspace)
+        act = self._acts.get(command.act) or (library.acts.get(command.act) if library is not None else None)
+        if act is None:
+            raise Misconfigured("call.act", f"there is no act named {command.act!r}")
+        try:
+            return await asyncio.wait_for(act(command.arguments, command.workspace), 60)
+        except TimeoutError as error:
+            raise Unavailable("call.timeout", f"{command.act} took longer than 60 s", doubtful=True) from error
+        except BeckonError:
+            raise
+        except Exception as error:
+            log.exception("the act %s failed", command.act)
+            raise Refused("call.failed", f"{command.act} failed: {type(error).__name__}") from error
+
+    # Outcomes.
+
+    def _fields(self, ready: Ready) -> dict[str, Any]:
+        item, command = ready.item, ready.item.command
+        return {
+            "delivery": item.id,
+            "run": command.run,
+            "command": command.id,
+            "attempt": item.attempt + 1,
+            "channel": ready.choice.channel,
+            "provider": ready.choice.provider,
+            "choice": _plain(ready.choice),
+            "text": ready.rendered.text,
+        }
+
+    def _event(self, item: Item, type_: str, fields: dict[str, Any], mark: str) -> Event:
+        return Event(
+            workspace=item.workspace,
+            source=SOURCE,
+            id=f"{item.id}.{item.number}.{type_.partition('.')[2]}.{mark}",
+            type=type_,
+            time_ms=self._clock.now_ms(),
+            data={"delivery": item.id, **fields} if isinstance(item.command, Send) else fields,
+            subject=item.lane if item.lane.startswith("con_") else None,
+        )
+
+    async def _outcome(self, item: Item, type_: str, fields: dict[str, Any], changes: Changes) -> None:
+        await self._accept(self._event(item, type_, fields, str(item.attempt + 1)), changes)
+        self._queue.done(item)
+
+    async def _accept(self, event: Event, changes: Changes) -> None:
+        """Take the outcome in, however long the store needs: it must not be lost while the process lives."""
+        while True:
+            try:
+                await self._intake.accept([event], alongside=changes)
+                return
+            except Unavailable as error:
+                log.warning("an outcome waits for the store: %s", error)
+                await asyncio.sleep(_STORE_PAUSE_S)

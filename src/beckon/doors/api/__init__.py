@@ -1,0 +1,1 @@
+"""Our own HTTP API: events, contacts, conversations, flows, runs, deliveries."""

@@ -1,0 +1,213 @@
+"""``POST /v1/events``: the door that most goes through. Raw ASGI: nothing between the server and ``accept``."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from hashlib import sha256
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+
+from beckon.core.clock import Clock
+from beckon.core.errors import BeckonError, Misconfigured, Refused
+from beckon.core.event import Event
+from beckon.doors.api.keys import Key, Keys
+from beckon.doors.api.reading import Outcome, Reader, too_deep
+from beckon.intake.accept import Accepted, Intake
+from beckon.store.changes import Changes
+from beckon.store.database import Database
+from beckon.store.tables import IDEMPOTENCY
+from beckon.web.problems import problem, problem_body
+from beckon.workspaces import Workspaces
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_JSON = (b"content-type", b"application/json")
+_encode = msgspec.json.Encoder().encode
+_PLAIN = (b"application/json", b"application/json; charset=utf-8")
+
+
+class EventsDoor:
+    """Takes events. An ASGI application for one path."""
+
+    def __init__(
+        self,
+        *,
+        keys: Keys,
+        workspaces: Workspaces,
+        intake: Intake,
+        database: Database,
+        clock: Clock,
+        body_size_bytes_max: int,
+        batch_events_max: int,
+    ) -> None:
+        self._keys = keys
+        self._workspaces = workspaces
+        self._intake = intake
+        self._database = database
+        self._clock = clock
+        self._body_max = body_size_bytes_max
+        self._batch_max = batch_events_max
+        self._readers: dict[tuple[str, str], Reader] = {}
+        #: (workspace, idempotency key) under way
+        self._underway: set[tuple[str, str]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            status, body = await self._answer(scope, receive)
+        except BeckonError as error:
+            await problem(error)(scope, receive, send)
+            return
+        await send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [_JSON, (b"content-length", str(len(body)).encode())],
+            }
+        )
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, bytes]:
+        authorization = media = ""
+        special = False
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                authorization = value.decode("latin-1")
+            elif name == b"content-type":
+                media = value
+            elif name == b"x-api-key" and not authorization:
+                authorization = "Bearer " + value.decode("latin-1")
+            elif name == b"idempotency-key" or name[:3] == b"ce-" or name == b"content-encoding":
+                special = True
+        key = self._keys.cached(authorization)
+        if key is None or "events" not in key.scopes:
+            key = await self._keys.check(authorization, "events")
+        body = await read_body(receive, self._body_max)
+        if too_deep(body):
+            raise Refused("event.nesting", "the body nests deeper than 32 levels")
+        reader = self._reader(key)
+        if not special and media in _PLAIN and not scope["query_string"] and body[:1] == b"{":
+            accepted = (await self._intake.accept((reader.bare(body),)))[0]
+            if not accepted.duplicate:
+                return 202, b'{"id":%b,"position":%d}' % (_encode(accepted.id), accepted.position)
+            return 202, _encode(_said(accepted))
+        return await self._special(scope, body, key, reader)
+
+    async def _special(self, scope: Scope, body: bytes, key: Key, reader: Reader) -> tuple[int, bytes]:
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        if headers.get("content-encoding", "identity") != "identity":
+            raise Refused("request.media_type", "a compressed body is not read here")
+        mapping = _mapping(scope["query_string"])
+        once = headers.get("idempotency-key", "")
+        if once and (len(once) > 255 or not once.isprintable()):
+            raise Refused("idempotency.key", "an Idempotency-Key has at most 255 printable characters")
+        if not once:
+            outcomes, batch = reader.read(headers, body, mapping=mapping, events_max=self._batch_max)
+            return await self._take(outcomes, batch, None)
+        fingerprint = sha256(scope["query_string"] + b"\n" + body).hexdigest()
+        mark = (key.workspace, once)
+        if mark in self._underway:
+            raise Refused("idempotency.conflict", "a request with this Idempotency-Key is under way")
+        self._underway.add(mark)
+        try:
+            rows = await self._database.fetch(
+                "SELECT fingerprint, answer FROM idempotency WHERE workspace = ? AND idempotency_key = ?", mark
+            )
+            if rows:
+                if rows[0][0] != fingerprint:
+                    raise Refused(
+                        "idempotency.mismatch", "this Idempotency-Key came before with another body: use a new key"
+                    )
+                status, _, text = str(rows[0][1]).partition(" ")
+                return int(status), text.encode()
+            outcomes, batch = reader.read(
+                headers, body, mapping=mapping, idempotency_key=once, events_max=self._batch_max
+            )
+            return await self._take(outcomes, batch, (*mark, fingerprint))
+        finally:
+            self._underway.discard(mark)
+
+    async def _take(
+        self, outcomes: list[Outcome], batch: bool, once: tuple[str, str, str] | None
+    ) -> tuple[int, bytes]:
+        if not batch and isinstance(outcomes[0], BeckonError):
+            raise outcomes[0]
+        events = [outcome for outcome in outcomes if isinstance(outcome, Event)]
+        # The answer is kept with the events, in one transaction: a repeated request finds both or neither.
+        changes = None
+        if once is not None:
+            changes = Changes()
+            kept = [Accepted(event.id, 0, True) for event in events]
+            status, body = _body(outcomes, kept, batch)
+            changes.insert_new(IDEMPOTENCY, (*once, f"{status} {body.decode()}", self._clock.now_ms()))
+        accepted = list(await self._intake.accept(events, alongside=changes)) if events or changes else []
+        return _body(outcomes, accepted, batch)
+
+    def _reader(self, key: Key) -> Reader:
+        mark = (key.workspace, key.label)
+        reader = self._readers.get(mark)
+        if reader is None:
+            library = self._workspaces.get(key.workspace)
+            if library is None:
+                raise Misconfigured("workspace.missing", f"the key's workspace {key.workspace!r} is not served here")
+            reader = self._readers[mark] = Reader(library, key.label)
+        return reader
+
+
+async def read_body(receive: Receive, size_bytes_max: int) -> bytes:
+    """A request's whole body. Raises ``Refused`` past the limit, or when the client went away."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise Refused("request.malformed", "the request ended before its body")
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        if len(body) > size_bytes_max:
+            raise Refused("request.too_large", f"a request's body has {size_bytes_max} bytes at most")
+        return body
+    chunks, size = [body], len(body)
+    while True:
+        message = await asyncio.wait_for(receive(), 30)
+        if message["type"] == "http.disconnect":
+            raise Refused("request.malformed", "the request ended before its body")
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > size_bytes_max:
+            raise Refused("request.too_large", f"a request's body has {size_bytes_max} bytes at most")
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def _mapping(query: bytes) -> str:
+    if not query:
+        return ""
+    try:
+        fields = parse_qs(query.decode("ascii"), max_num_fields=20)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise Refused("request.malformed", "the query can't be read") from error
+    unknown = set(fields) - {"mapping"}
+    if unknown:
+        raise Refused("request.query", "the only query parameter here is mapping", field=sorted(unknown)[0][:80])
+    return fields.get("mapping", [""])[0]
+
+
+def _said(accepted: Accepted) -> dict[str, Any]:
+    said: dict[str, Any] = {"id": accepted.id, "position": accepted.position}
+    if accepted.duplicate:
+        said["duplicate"] = True
+    return said
+
+
+def _body(outcomes: list[Outcome], accepted: list[Accepted], batch: bool) -> tuple[int, bytes]:
+    if not batch:
+        return 202, _encode(_said(accepted[0]))
+    answers: list[dict[str, Any]] = []
+    ours = iter(accepted)
+    for outcome in outcomes:
+        if isinstance(outcome, Event):
+            answers.append({"status": 202, **_said(next(ours))})
+        else:
+            answers.append(problem_body(outcome))
+    refused = len(outcomes) - len(accepted)
+    return (207 if refused else 202), _encode({"accepted": len(accepted), "refused": refused, "events": answers})

@@ -1,0 +1,64 @@
+"""``/hooks/{workspace}/{provider}``: a provider's webhook, raw; the provider's folder verifies and reads it."""
+
+import logging
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from beckon.core.clock import Clock
+from beckon.core.errors import BeckonError, Refused
+from beckon.doors.api.events import read_body
+from beckon.intake.accept import Intake
+from beckon.messaging.channel import Provider, WebhookReply, WebhookRequest
+from beckon.web.problems import problem
+
+log = logging.getLogger("beckon.hooks")
+
+#: Meta sends up to 3 MB; nobody sends more.
+_SIZE_BYTES_MAX = 4 * 1024 * 1024
+
+
+class Hook:
+    """One workspace's account with one provider, as webhooks find it."""
+
+    def __init__(self, provider: Provider, settings: object) -> None:
+        self.provider = provider
+        self.settings = settings
+
+
+def routes(
+    hooks: dict[tuple[str, str], Hook], intake: Intake, clock: Clock, address: str
+) -> list[Route]:
+    """The route of all webhooks. ``hooks``: (workspace, provider) → account."""
+
+    async def receive(request: Request) -> Response:
+        workspace, name = request.path_params["workspace"], request.path_params["provider"]
+        hook = hooks.get((workspace, name))
+        if hook is None or hook.provider.read_webhook is None:
+            return problem(Refused("hook.unknown", "no such webhook is set up here"))
+        query = str(request.url.query)
+        try:
+            body = await read_body(request.receive, _SIZE_BYTES_MAX)
+            reply: WebhookReply = hook.provider.read_webhook(
+                WebhookRequest(
+                    method=request.method,
+                    # As the provider knows it: proxies may have changed host and scheme on the way.
+                    url=f"{address}{request.url.path}" + (f"?{query}" if query else ""),
+                    query=dict(request.query_params),
+                    headers={key.lower(): value for key, value in request.headers.items()},
+                    body=body,
+                ),
+                hook.settings,
+                workspace,
+                clock.now_ms(),
+            )
+            if reply.events:
+                await intake.accept(reply.events)
+        except BeckonError as error:
+            # No body, no number, no name: only what kind of thing was wrong.
+            log.warning("a webhook of %s was not taken: %s", name, error.code)
+            return problem(error)
+        return Response(reply.body, reply.status, media_type=reply.content_type)
+
+    return [Route("/hooks/{workspace}/{provider}", receive, methods=["GET", "POST"])]

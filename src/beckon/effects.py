@@ -1,0 +1,796 @@
+"""Effects: what an event changes, room by room, within one turn of the wheel.
+
+``load`` finds whom the turn's events are about and fetches every row that they touch, a few queries for the whole
+batch. ``take`` and ``fire`` then touch memory only. ``follow`` asks for what became known on the way: results that came
+before their wait, and contacts whom a step named.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from beckon.batch import Batch, Memory, address_key
+from beckon.core import command as commands
+from beckon.core.contact import Contact
+from beckon.core.delivery import FINAL, Attempt, Choice, Delivery
+from beckon.core.errors import BeckonError, Refused
+from beckon.core.event import Event
+from beckon.core.ids import derived, fresh
+from beckon.flows.advance import Advance, Matched, Outcome, Started, TimedOut, advance, begin
+from beckon.flows.definition import Flow
+from beckon.flows.matching import keys_of
+from beckon.flows.run import FINAL as RUN_FINAL
+from beckon.flows.run import Run, Wait
+from beckon.inbox import conversation as talks
+from beckon.inbox.entries import entries_for, entry_for_notice, entry_for_post, entry_for_status, message_entry
+from beckon.intake.journal import event_from
+from beckon.messaging.consent import apply_keyword, grant, keyword
+from beckon.messaging.contacts import Reference, inbound, merge, read_reference
+from beckon.messaging.deliveries import after_attempt, after_receipt
+from beckon.outbox.queue import Item, Queue
+from beckon.store.database import Database, within
+from beckon.store.tables import APPROVALS, DEFINITIONS, EARLY
+from beckon.workspaces import Library, Workspaces
+
+#: Events that led to one another through ``emit``.
+DEPTH_MAX = 16
+#: Runs that one event may start or wake.
+RUNS_AN_EVENT_MAX = 1_000
+#: Rounds in which early results may wake further waits.
+_ROUNDS_MAX = 50
+#: Receipts that came before the outcome that they belong to.
+_ORPHANS_MAX = 10_000
+
+_SOURCE = "beckon/flows"
+
+
+class Effects:
+    """The rooms' part of a turn."""
+
+    def __init__(self, workspaces: Workspaces, queue: Queue, memory: Memory) -> None:
+        self._workspaces = workspaces
+        self._queue = queue
+        self._memory = memory
+        #: (provider, provider id) → receipts that overtook our own outcome
+        self._orphans: dict[tuple[str, str], list[Event]] = {}
+        self._acts: dict[str, Callable[[Batch, Library, Event, dict[str, Any], Contact | None], None]] = {
+            "message.received": self._received,
+            "message.sent": self._sent,
+            "message.delivered": self._receipt,
+            "message.read": self._receipt,
+            "message.failed": self._failed,
+            "message.retrying": self._attempted,
+            "message.doubtful": self._doubted,
+            "message.undeliverable": self._undeliverable,
+            "delivery.resend_asked": self._resend,
+            "agent.replied": self._replied,
+            "consent.changed": self._consented,
+            "template.status": self._template_status,
+            "definition.uploaded": self._uploaded,
+        }
+
+    async def open(self, database: Database) -> None:
+        """Read back the receipts that still wait for their outcome."""
+        rows = await database.fetch(
+            "SELECT e.match_key, j.position, j.workspace, j.source, j.id, j.type, j.subject, j.time_ms,"
+            " j.accepted_ms, j.depth, j.data FROM early e JOIN journal j ON j.position = e.position"
+            " WHERE e.match_key >= 'receipt:' AND e.match_key < 'receipt;' ORDER BY e.position LIMIT ?",
+            (_ORPHANS_MAX,),
+        )
+        for row in rows:
+            _, provider, provider_id = str(row[0]).split(":", 2)
+            self._orphans.setdefault((provider, provider_id), []).append(event_from(row[1:]))
+
+    # Loading.
+
+    async def load(self, batch: Batch, events: Sequence[Event], timers: Sequence[tuple[Any, ...]]) -> None:
+        """Fetch what these events and timers touch, and settle whom each is about."""
+
+
+
+        references: dict[int, Reference] = {}
+        addresses: dict[str, list[tuple[str, str]]] = {}
+        deliveries: set[str] = set()
+        runs: set[str] = set()
+        contacts: set[str] = set()
+        receipts: list[tuple[str, str]] = []
+        for event in events:
+            fields = event.data if type(event.data) is dict else {}
+            if "delivery" in fields and type(fields["delivery"]) is str:
+                batch.delivery_of[event.position] = fields["delivery"]
+                deliveries.add(fields["delivery"])
+            elif "provider_id" in fields and event.type in _RECEIPTS:
+                receipts.append((str(fields.get("provider")), str(fields["provider_id"])))
+            if "command" in fields and type(fields.get("run")) is str:
+                runs.add(fields["run"])
+            reference = self._reference(event, fields)
+            if reference is not None:
+                references[event.position] = reference
+                if reference.id:
+                    contacts.add(reference.id)
+                elif reference.addresses:
+                    addresses.setdefault(event.workspace, []).extend(
+                        [(address.channel, address.external_id) for address in reference.addresses]
+                    )
+        for _, kind, subject in timers:
+            (runs if kind == "run" else deliveries).add(subject)
+        await batch.load_addresses(addresses)
+        if receipts:
+            await self._load_receipts(batch, events, receipts, deliveries)
+        for event in events:
+            reference = references.get(event.position)
+            if reference is not None and not reference.id:
+                for address in reference.addresses:
+                    key = address_key(event.workspace, address.channel, address.external_id)
+                    if key in batch.addresses:
+                        contacts.add(batch.addresses[key])
+        await batch.load(contacts=contacts, deliveries=deliveries, runs=runs)
+        await batch.load(
+            contacts={delivery.contact for delivery in batch.deliveries.values()}
+            | {run.contact for run in batch.runs.values() if run.contact}
+        )
+        for event in events:
+            self._settle_contact(batch, event, references.get(event.position))
+        await self._load_runs(batch, events)
+
+    def _reference(self, event: Event, fields: dict[str, Any]) -> Reference | None:
+        library = self._workspaces.get(event.workspace)
+        if library is None:
+            return None
+        try:
+            if event.type == "message.received":
+                return inbound(fields, region=library.settings.region)
+            if "contact" in fields and fields["contact"]:
+                return read_reference(fields["contact"], region=library.settings.region)
+            if event.subject is not None and event.subject.startswith("con_"):
+                return read_reference(event.subject, region=library.settings.region)
+        except Refused:
+            return None  # the door said so where it could; a flow that needs the contact fails with its reason
+        return None
+
+    async def _load_receipts(
+        self, batch: Batch, events: Sequence[Event], receipts: list[tuple[str, str]], deliveries: set[str]
+    ) -> None:
+        found: dict[tuple[str, str], str] = {}
+        queries = []
+        for start in range(0, len(receipts), 128):
+            chunk = receipts[start : start + 128]
+            chunk += [chunk[-1]] * ((1 << (len(chunk) - 1).bit_length()) - len(chunk))
+            marks = ", ".join(["(?, ?)"] * len(chunk))
+            queries.append(
+                (
+                    "SELECT provider, provider_id, delivery FROM provider_ids"
+                    f" WHERE (provider, provider_id) IN (VALUES {marks})",
+                    [word for pair in chunk for word in pair],
+                )
+            )
+        for rows in await batch.database.fetch_all(queries):
+            for provider, provider_id, delivery in rows:
+                found[str(provider), str(provider_id)] = str(delivery)
+        for event in events:
+            if event.type in _RECEIPTS and event.position not in batch.delivery_of:
+                fields = event.data if type(event.data) is dict else {}
+                delivery_id = found.get((str(fields.get("provider")), str(fields.get("provider_id"))))
+                if delivery_id is not None:
+                    batch.delivery_of[event.position] = delivery_id
+                    deliveries.add(delivery_id)
+
+    def _settle_contact(self, batch: Batch, event: Event, reference: Reference | None) -> None:
+        """Whom the event is about; a new contact where nobody has these addresses yet."""
+        delivery = batch.deliveries.get(batch.delivery_of.get(event.position, ""))
+        if delivery is not None:
+            batch.contact_of[event.position] = delivery.contact
+        elif reference is not None:
+            contact = self._found_or_new(batch, event.workspace, reference)
+            if contact is not None:
+                batch.contact_of[event.position] = contact.id
+
+    def _found_or_new(self, batch: Batch, workspace: str, reference: Reference) -> Contact | None:
+        found: Contact | None = None
+        if reference.id:
+            found = batch.contacts.get(reference.id)
+            if found is None or found.workspace != workspace:
+                return None
+        else:
+            for address in reference.addresses:
+                id_ = batch.addresses.get(address_key(workspace, address.channel, address.external_id))
+                found = batch.contacts.get(id_) if id_ is not None else None
+                if found is not None:
+                    break
+        if found is None:
+            if not reference.addresses:
+                return None
+            found = Contact(id=fresh("con"), workspace=workspace)
+        merged = merge(found, reference, batch.now_ms)
+        if merged is not found or found.id not in batch.contacts:
+            batch.put_contact(merged)
+        return merged
+
+    async def _load_runs(self, batch: Batch, events: Sequence[Event]) -> None:
+        """The runs that these events may wake, and those that their new runs would repeat."""
+        waits: set[str] = set()
+
+        runs: set[str] = set()
+        for event in events:
+            library = self._workspaces.get(event.workspace)
+            if library is None:
+                continue
+            contact_id = batch.contact_of.get(event.position, "")
+            shapes = library.shapes.get(event.type)
+            if shapes:
+                keys = keys_of(shapes, event, contact_id)
+                batch.keys_of[event.position] = keys
+                waits.update(keys)
+            for flow in library.flows_on(event.type):
+                run = self._begun(batch, library, flow, event, contact_id)
+                if run is not None:
+                    batch.starting.setdefault(event.position, []).append((flow, run))
+                    runs.add(run.id)
+        if waits:
+            await batch.load(waits=waits)
+            for key in waits:
+                runs |= batch.waits[key]
+        if runs:
+            await batch.load(runs=runs)
+            await batch.load(contacts={batch.runs[id_].contact for id_ in runs if id_ in batch.runs})
+        for run in batch.runs.values():
+            library = self._workspaces.get(run.workspace)
+            if library is not None and run.status not in RUN_FINAL:
+                await library.keep(run.flow, run.version, batch.database)
+
+    def _begun(self, batch: Batch, library: Library, flow: Flow, event: Event, contact_id: str) -> Run | None:
+        if event.depth >= DEPTH_MAX:
+            return None
+        try:
+            return begin(flow, event, batch.contacts.get(contact_id), batch.now_ms)
+        except BeckonError as error:
+            contact = batch.contacts.get(contact_id)
+            if contact is not None:
+                self._say(batch, contact, f"The flow {flow.name} did not start: {error.why}", flow.name)
+            return None
+
+    # Taking one event.
+
+    def take(self, batch: Batch, event: Event) -> None:
+        """All that one event changes."""
+        library = self._workspaces.get(event.workspace)
+        if library is None:
+            return
+        contact = batch.contacts.get(batch.contact_of.get(event.position, ""))
+        fields = event.data if type(event.data) is dict else {}
+        act = self._acts.get(event.type)
+        if act is not None:
+            act(batch, library, event, fields, contact)
+        if contact is not None:
+            self._enter(batch, event, batch.contacts[contact.id])
+        if "command" in fields and type(fields.get("run")) is str and event.type in _OUTCOMES:
+            run = batch.runs.get(fields["run"])
+            if run is not None:
+                self._advance(batch, library, run, Outcome(event))
+        woken = 0
+        keys = batch.keys_of.get(event.position, ())
+        for key in keys:
+            for run_id in sorted(batch.waits.get(key, ())):
+                run = batch.runs.get(run_id)
+                if run is not None and woken < RUNS_AN_EVENT_MAX:
+                    woken += 1
+                    self._advance(batch, library, run, Matched(event))
+        for flow, run in batch.starting.get(event.position, ()):
+            if run.id not in batch.runs:
+                self._advance(batch, library, run, Started(), flow=flow)
+        for key in keys:
+            batch.seen_early(key, event)
+        batch.topics.add((event.workspace, "events"))
+
+    def fire(self, batch: Batch, due_ms: int, kind: str, subject: str) -> None:
+        """A timer is due."""
+        if kind == "run":
+            run = batch.runs.get(subject)
+            if run is None or run.status in RUN_FINAL:
+                return
+            library = self._workspaces.get(run.workspace)
+            if library is not None:
+                self._advance(batch, library, run, TimedOut())
+            return
+        delivery = batch.deliveries.get(subject)
+        if delivery is None or delivery.fallback_due_ms != due_ms:
+            return
+        library = self._workspaces.get(delivery.workspace)
+        if library is not None and delivery.state == "sent":
+            delivery.fallback_due_ms = 0
+            self._requeue(batch, delivery)
+
+    def _enter(self, batch: Batch, event: Event, contact: Contact) -> None:
+        delivery = batch.deliveries.get(batch.delivery_of.get(event.position, ""))
+        entries = entries_for(event, contact.id, delivery)
+        if not entries and event.type not in talks.ACTS:
+            return
+        for entry in entries:
+            batch.put_entry(entry, contact)
+        batch.put_conversation(talks.apply(batch.conversation(contact), event, entries))
+        batch.topics.add((contact.workspace, "conversations"))
+        batch.topics.add((contact.workspace, f"conversation:{contact.id}"))
+
+    def _add(self, batch: Batch, contact: Contact, entry: Any) -> None:
+        batch.put_entry(entry, contact)
+        batch.put_conversation(talks.add(batch.conversation(contact), (entry,)))
+
+    def _say(self, batch: Batch, contact: Contact, text: str, flow: str) -> None:
+        entry = entry_for_post(
+            commands.Post(id="", workspace=contact.workspace, kind="error", body=text),
+            contact=contact.id,
+            author=f"flow:{flow}",
+            at_ms=batch.now_ms,
+        )
+        self._add(batch, contact, entry)
+
+    # Runs.
+
+    def _advance(self, batch: Batch, library: Library, run: Run, stimulus: Any, *, flow: Flow | None = None) -> None:
+        if flow is None:
+            flow = library.flow(run.flow, run.version)
+        if flow is None or run.status in RUN_FINAL:
+            return
+        before = run.waiting
+        contact = batch.contacts.get(run.contact)
+        result: Advance = advance(flow, run, stimulus, batch.now_ms, contact)
+        run = result.run
+        batch.put_run(run)
+        for command in result.commands:
+            self._perform(batch, library, run, contact, command)
+        if before is not run.waiting:
+            self._rewire(batch, run, before, started=type(stimulus) is Started)
+
+    def _rewire(self, batch: Batch, run: Run, before: tuple[Wait, ...], *, started: bool) -> None:
+        """Move the run's waits and timers from what it waited for to what it waits for."""
+        old = {awaited.key for wait in before for awaited in wait.keys}
+        new = {awaited.key for wait in run.waiting for awaited in wait.keys}
+        for key in old - new:
+            batch.unwait(run.id, key)
+        for key in new - old:
+            batch.wait(run.id, key)
+        old_due = {wait.deadline_ms for wait in before if wait.deadline_ms}
+        new_due = {wait.deadline_ms for wait in run.waiting if wait.deadline_ms}
+        for due_ms in old_due - new_due:
+            batch.clear_timer(due_ms, "run", run.id)
+        for due_ms in new_due - old_due:
+            batch.set_timer(due_ms, "run", run.id)
+        if new and not started:
+            # Only what came after the run began can count, and that is in the table or in this very turn.
+            batch.asked_early.append(run.id)
+
+    async def follow(self, batch: Batch) -> None:
+        """Results that came before their wait, and contacts whom a step named, until nothing is left."""
+        for _ in range(_ROUNDS_MAX):
+            if batch.asked_early:
+                await self._ask_early(batch)
+            if batch.unresolved:
+                await self._resolve(batch)
+            if not batch.asked_early and not batch.unresolved:
+                return
+
+    async def _ask_early(self, batch: Batch) -> None:
+        asked, batch.asked_early = batch.asked_early, []
+        keys: dict[str, set[str]] = {}
+        for run_id in asked:
+            for wait in batch.runs[run_id].waiting:
+                for awaited in wait.keys:
+                    keys.setdefault(awaited.key, set()).add(run_id)
+        if not keys:
+            return
+        found: dict[str, list[tuple[int, str]]] = {}
+        positions: set[int] = set()
+        for rows in await batch.database.fetch_all(
+            within("SELECT match_key, position FROM early WHERE match_key IN ({keys})", list(keys))
+        ):
+            for key, position in rows:
+                for run_id in keys[str(key)]:
+                    run = batch.runs[run_id]
+                    at = int(position or 0)
+                    if at > run.position and at not in run.consumed:
+                        found.setdefault(run_id, []).append((at, str(key)))
+                        positions.add(at)
+        events: dict[int, Event] = {}
+        for key, run_ids in keys.items():
+            for event in batch.early.get(key, ()):
+                for run_id in run_ids:
+                    run = batch.runs[run_id]
+                    if event.position > run.position and event.position not in run.consumed:
+                        found.setdefault(run_id, []).append((event.position, key))
+                        events[event.position] = event
+        missing = [position for position in positions if position not in events]
+        if missing:
+            for rows in await batch.database.fetch_all(
+                within(
+                    "SELECT position, workspace, source, id, type, subject, time_ms, accepted_ms, depth, data"
+                    " FROM journal WHERE position IN ({keys})",
+                    missing,
+                )
+            ):
+                for row in rows:
+                    event = event_from(row)
+                    events[event.position] = event
+        for run_id, candidates in found.items():
+            run = batch.runs[run_id]
+            library = self._workspaces.get(run.workspace)
+            if library is None:
+                continue
+            for position, _ in sorted(set(candidates)):
+                if position in events:
+                    waited = run.waiting
+                    self._advance(batch, library, run, Matched(events[position]))
+                    if batch.runs[run_id].waiting is not waited:
+                        break
+
+    # Commands.
+
+    def _perform(
+        self, batch: Batch, library: Library, run: Run, contact: Contact | None, command: commands.AnyCommand
+    ) -> None:
+        author = f"flow:{run.flow}"
+        if isinstance(command, commands.Send):
+            self._address(batch, library, contact, command, author)
+        elif isinstance(command, commands.Call | commands.Http):
+            number = self._queue.number()
+            batch.queue(
+                Item(
+                    number=number, id=command.id, workspace=run.workspace, lane=run.id, state="ready", due_ms=0,
+                    attempt=0, command=command,
+                )
+            )  # fmt: skip
+        elif isinstance(command, commands.Emit):
+            if run.depth + 1 < DEPTH_MAX:
+                batch.emitted.append(
+                    Event(
+                        workspace=run.workspace,
+                        source=_SOURCE,
+                        id=command.id,
+                        type=command.type,
+                        time_ms=batch.now_ms,
+                        data=command.data,
+                        subject=run.contact or None,
+                        depth=run.depth + 1,
+                    )
+                )
+            elif contact is not None:
+                self._say(batch, contact, f"{command.type} was not emitted: flows led to flows {DEPTH_MAX} times", run.flow)
+        elif contact is None:
+            return
+        elif isinstance(command, commands.Post):
+            self._add(batch, contact, entry_for_post(command, contact=contact.id, author=author, at_ms=batch.now_ms))
+        elif isinstance(command, commands.Notify):
+            talk = batch.conversation(contact)
+            batch.put_conversation(talks.assign(talk, inbox=command.inbox, agent=talk.agent))
+            self._add(batch, contact, entry_for_notice(command, contact=contact.id, author=author, at_ms=batch.now_ms))
+            batch.topics.add((contact.workspace, f"inbox:{command.inbox}"))
+        elif isinstance(command, commands.Assign):
+            batch.put_conversation(
+                talks.assign(batch.conversation(contact), inbox=command.inbox, agent=command.agent)
+            )
+
+    def _address(
+        self, batch: Batch, library: Library, contact: Contact | None, command: commands.Send, author: str
+    ) -> None:
+        """Find to whom a message goes: the run's contact, or whom the step names."""
+        if command.to is None or (contact is not None and command.to == contact.id):
+            if contact is not None:
+                self._send(batch, contact, command, author)
+            return
+        try:
+            reference = read_reference(command.to, region=library.settings.region, field="to")
+        except Refused as error:
+            if contact is not None:
+                self._say(batch, contact, f"A message has no reader: {error.why}", author.partition(":")[2])
+            return
+        if contact is not None and not reference.id:
+            held = {(address.channel, address.external_id) for address in contact.addresses}
+            if any((address.channel, address.external_id) in held for address in reference.addresses):
+                self._send(batch, contact, command, author)
+                return
+        batch.unresolved.append((command, reference, author, contact))
+
+    async def _resolve(self, batch: Batch) -> None:
+        unresolved, batch.unresolved = batch.unresolved, []
+        wanted: dict[str, list[tuple[str, str]]] = {}
+        ids: set[str] = set()
+        for command, reference, _, _ in unresolved:
+            if reference.id:
+                ids.add(reference.id)
+            wanted.setdefault(command.workspace, []).extend(
+                [(address.channel, address.external_id) for address in reference.addresses]
+            )
+        await batch.load_addresses(wanted)
+        for workspace, pairs in wanted.items():
+            for channel, external_id in pairs:
+                found = batch.addresses.get(address_key(workspace, channel, external_id))
+                if found is not None:
+                    ids.add(found)
+        await batch.load(contacts=ids)
+        for command, reference, author, contact in unresolved:
+            reader = self._found_or_new(batch, command.workspace, reference)
+            if reader is not None:
+                self._send(batch, reader, command, author)
+            elif contact is not None:
+                self._say(batch, contact, "A message has no reader: nobody is known by that id", author.partition(":")[2])
+
+    def _send(self, batch: Batch, contact: Contact, command: commands.Send, author: str) -> Delivery:
+        delivery = Delivery(
+            id=derived("dlv", command.id),
+            workspace=contact.workspace,
+            contact=contact.id,
+            run=command.run,
+            template=command.template,
+            purpose=command.purpose,
+            created_ms=batch.now_ms,
+            changed_ms=batch.now_ms,
+            text=command.text,
+            author=author,
+            command=command,
+        )
+        if command.not_before_ms > batch.now_ms:
+            delivery.state = "scheduled"
+        self._queue_delivery(batch, delivery, command, max(command.not_before_ms, 0))
+        return delivery
+
+    def _queue_delivery(self, batch: Batch, delivery: Delivery, command: commands.Send, due_ms: int) -> None:
+        scheduled = due_ms > batch.now_ms
+        delivery.queued_number = self._queue.number()
+        batch.queue(
+            Item(
+                number=delivery.queued_number,
+                id=delivery.id,
+                workspace=delivery.workspace,
+                lane=delivery.contact,
+                state="scheduled" if scheduled else "ready",
+                due_ms=due_ms if scheduled else 0,
+                attempt=0,
+                command=command,
+            )
+        )
+        batch.put_delivery(delivery)
+
+    def _requeue(self, batch: Batch, delivery: Delivery) -> None:
+        """Ask for the same message again; which channels are left is ``choose``'s to say."""
+        command = delivery.command
+        if not isinstance(command, commands.Send):
+            command = msgspec.convert(command, commands.Send)
+        delivery.changed_ms = batch.now_ms
+        self._queue_delivery(batch, delivery, command, 0)
+
+    # What our own types of event do.
+
+    def _received(
+        self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None
+    ) -> None:
+        if contact is None:
+            return
+        channel = str(fields.get("channel"))
+        contact = msgspec.structs.replace(
+            contact, last_inbound_ms={**contact.last_inbound_ms, channel: max(event.time_ms, contact.last_inbound_ms.get(channel, 0))}
+        )
+        text = fields.get("text")
+        word = keyword(text) if type(text) is str else None
+        if word is not None:
+            contact = apply_keyword(contact, channel, word, event.time_ms, str(fields.get("provider_id", event.id)))
+        batch.put_contact(contact)
+        if word is not None:
+            said = "stopped" if word == "stop" else "allowed again"
+            self._add(
+                batch,
+                contact,
+                entry_for_status(
+                    event.workspace, contact.id, f"{said} messages on {channel}", author="contact", at_ms=batch.now_ms
+                ),
+            )
+
+    def _delivery(self, batch: Batch, event: Event) -> Delivery | None:
+        delivery = batch.deliveries.get(batch.delivery_of.get(event.position, ""))
+        return delivery if delivery is not None and delivery.workspace == event.workspace else None
+
+    def _sent(
+        self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None
+    ) -> None:
+        if event.source != "beckon/outbox":
+            self._receipt(batch, library, event, fields, contact)
+            return
+        delivery = self._delivery(batch, event)
+        if delivery is None or contact is None:
+            return
+        delivery = self._recorded(batch, event, delivery, fields, contact, "sent")
+        orphans = self._orphans.pop((str(fields.get("provider")), str(fields.get("provider_id"))), ())
+        command = delivery.command
+        fallback_ms = (
+            command.fallback_after_ms if isinstance(command, commands.Send) else int((command or {}).get("fallback_after_ms", 0))
+        )
+        if fallback_ms:
+            delivery.fallback_due_ms = event.accepted_ms + fallback_ms
+            batch.set_timer(delivery.fallback_due_ms, "delivery", delivery.id)
+        for orphan in orphans:
+            batch.changes.delete(EARLY, (_orphan_key(orphan), orphan.position))
+            batch.delivery_of[orphan.position] = delivery.id
+            self._receipt(batch, library, orphan, orphan.data, contact)
+
+    def _attempted(
+        self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None
+    ) -> None:
+        delivery = self._delivery(batch, event)
+        if delivery is not None and contact is not None:
+            self._recorded(batch, event, delivery, fields, contact, str(fields.get("kind", "unavailable")))
+
+    def _failed(
+        self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None
+    ) -> None:
+        if event.source != "beckon/outbox":
+            self._receipt(batch, library, event, fields, contact)
+            return
+        delivery = self._delivery(batch, event)
+        if delivery is not None and contact is not None:
+            delivery = self._recorded(batch, event, delivery, fields, contact, str(fields.get("kind", "refused")))
+            self._requeue(batch, delivery)
+
+    def _recorded(
+        self, batch: Batch, event: Event, delivery: Delivery, fields: dict[str, Any], contact: Contact, outcome: str
+    ) -> Delivery:
+        """Note an attempt on its delivery, and put the message into the conversation when it is seen first."""
+        choice = msgspec.convert(fields["choice"], Choice) if fields.get("choice") else delivery.choice
+        attempt = Attempt(
+            number=int(fields.get("attempt", 1)),
+            channel=str(fields.get("channel", "")),
+            provider=str(fields.get("provider", "")),
+            at_ms=event.accepted_ms,
+            outcome=outcome,
+            code=str(fields.get("code", "")),
+            why=str(fields.get("why", "")),
+            provider_id=str(fields.get("provider_id", "")),
+        )
+        delivery = after_attempt(delivery, attempt, choice=choice, retrying=event.type == "message.retrying")
+        delivery.text = str(fields.get("text") or delivery.text)
+        if event.type != "message.retrying":
+            delivery.queued_number = 0
+        if not delivery.entered:
+            delivery.entered = True
+            self._add(
+                batch,
+                contact,
+                message_entry(delivery, author=delivery.author, at_ms=event.accepted_ms, text=delivery.text),
+            )
+        batch.put_delivery(delivery)
+        return delivery
+
+    def _receipt(
+        self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None
+    ) -> None:
+        delivery = self._delivery(batch, event)
+        if delivery is None:
+            self._orphaned(batch, event, fields)
+            return
+        state = event.type.partition(".")[2]
+        delivery, changed, _ = after_receipt(
+            delivery,
+            state,
+            event.time_ms,
+            provider_id=str(fields.get("provider_id", "")),
+            code=str(fields.get("code", "")),
+            why=str(fields.get("why", "")),
+        )
+        batch.put_delivery(delivery)
+        batch.topics.add((delivery.workspace, f"conversation:{delivery.contact}"))
+        if not changed:
+            return
+        if state in ("delivered", "read"):
+            self._stop_fallback(batch, delivery)
+        elif state == "failed":
+            self._stop_fallback(batch, delivery)
+            self._requeue(batch, delivery)
+
+    def _stop_fallback(self, batch: Batch, delivery: Delivery) -> None:
+        if delivery.fallback_due_ms:
+            batch.clear_timer(delivery.fallback_due_ms, "delivery", delivery.id)
+            delivery.fallback_due_ms = 0
+        number = delivery.queued_number
+        if number and self._queue.withdraw(number, delivery.contact):
+            # A fallback that has not left yet: the late receipt says that it is not needed.
+            batch.outbox.pop(delivery.id, None)
+            batch.withdrawn.append(number)
+            delivery.queued_number = 0
+
+    def _orphaned(self, batch: Batch, event: Event, fields: dict[str, Any]) -> None:
+        """A receipt that overtook our own outcome waits for it."""
+        if "provider_id" not in fields or len(self._orphans) >= _ORPHANS_MAX:
+            return
+        self._orphans.setdefault((str(fields.get("provider")), str(fields["provider_id"])), []).append(event)
+        batch.changes.insert_new(EARLY, (_orphan_key(event), event.position))
+
+    def _doubted(
+        self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None
+    ) -> None:
+        delivery = self._delivery(batch, event)
+        if delivery is None or delivery.state in FINAL or contact is None:
+            return
+        delivery.doubtful = True
+        delivery = after_attempt(
+            delivery,
+            Attempt(
+                number=int(fields.get("attempt", 1)), channel=str(fields.get("channel", "")), provider="",
+                at_ms=event.accepted_ms, outcome="doubtful", code="outbox.doubtful", why=str(fields.get("why", "")),
+            ),
+            choice=delivery.choice,
+        )  # fmt: skip
+        batch.put_delivery(delivery)
+
+    def _undeliverable(
+        self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None
+    ) -> None:
+        delivery = self._delivery(batch, event)
+        if delivery is None:
+            return
+        delivery.choice = msgspec.convert(fields["choice"], Choice) if fields.get("choice") else delivery.choice
+        delivery.text = str(fields.get("text") or delivery.text)
+        delivery.queued_number = 0
+        delivery.changed_ms = event.accepted_ms
+        if delivery.state not in ("delivered", "read", "sent"):
+            delivery.state = "undeliverable"
+        batch.put_delivery(delivery)
+
+    def _resend(
+        self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None
+    ) -> None:
+        delivery = self._delivery(batch, event)
+        if delivery is None or contact is None or delivery.queued_number:
+            return
+        if delivery.doubtful and fields.get("accept_duplicate") is not True:
+            return
+        delivery.fresh_from = len(delivery.attempts)
+        delivery.state = "queued" if delivery.state in ("undeliverable", "cancelled") else delivery.state
+        self._requeue(batch, delivery)
+
+    def _replied(
+        self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None
+    ) -> None:
+        if contact is not None and type(fields.get("text")) is str and fields["text"].strip():
+            command = commands.Send(
+                id=derived("cmd", event.workspace, event.source, event.id),
+                workspace=event.workspace,
+                contact=contact.id,
+                text=fields["text"],
+                via=tuple(fields.get("via") or ("best",)),
+            )
+            self._send(batch, contact, command, f"agent:{fields.get('agent', '')}")
+
+    def _consented(
+        self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None
+    ) -> None:
+        if contact is not None:
+            batch.put_contact(grant(contact, fields, event.time_ms))
+
+    def _template_status(
+        self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None
+    ) -> None:
+        row = (
+            event.workspace, str(fields.get("provider")), str(fields.get("template")), str(fields.get("language")),
+            str(fields.get("state")), event.time_ms,
+        )  # fmt: skip
+        batch.changes.upsert(APPROVALS, row)
+        library.approvals[row[1], row[2], row[3]] = row[4]
+
+    def _uploaded(
+        self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None
+    ) -> None:
+        kind, name, version, text = (str(fields.get(key, "")) for key in ("kind", "name", "version", "text"))
+        batch.changes.execute(
+            "UPDATE definitions SET current = 0 WHERE workspace = ? AND kind = ? AND name = ?",
+            (event.workspace, kind, name),
+        )
+        batch.changes.upsert(DEFINITIONS, (event.workspace, kind, name, version, text, "api", 1, event.accepted_ms))
+        library.take(kind, name, text)
+
+
+_RECEIPTS = frozenset({"message.sent", "message.delivered", "message.read", "message.failed"})
+_OUTCOMES = frozenset(
+    {"message.sent", "message.undeliverable", "http.completed", "http.failed", "call.completed", "call.failed"}
+)
+
+
+def _orphan_key(event: Event) -> str:
+    return f"receipt:{event.data.get('provider')}:{event.data.get('provider_id')}"

@@ -1,0 +1,267 @@
+"""THE WHEEL: turns events into commands and commands into outcomes.
+
+One turn: take the next events of the journal in order, and the timers that are due → find whom they are about, which
+runs they wake and which flows they start → advance → write history, runs, waits, timers, deliveries, conversations and
+outbox in one transaction, with the position up to which all is done. A crash between two turns loses nothing and
+repeats nothing; commands that leave the process are carried out afterwards by ``carrier``, and their outcomes come back
+as events.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from beckon.batch import Batch, Memory
+from beckon.core.clock import Clock
+from beckon.core.errors import BeckonError, Unavailable
+from beckon.core.event import Event
+from beckon.effects import Effects
+from beckon.intake.accept import Accepted, Intake
+from beckon.intake.journal import TableJournal
+from beckon.outbox.queue import Item, Queue
+from beckon.store.changes import Changes, Row
+from beckon.store.database import Database, within
+from beckon.store.tables import MARKS, TIMERS
+from beckon.workspaces import Workspaces
+
+log = logging.getLogger("beckon.worker")
+
+#: Timers fired in one turn.
+_TIMERS_MAX = 500
+#: How long the wheel waits after the store failed it.
+_STORE_PAUSE_S = 0.5
+
+
+class Wheel:
+    """Turns the journal. One for each database."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        journal: TableJournal,
+        clock: Clock,
+        workspaces: Workspaces,
+        queue: Queue,
+        on_queued: Callable[[], None],
+        on_topics: Callable[[set[tuple[str, str]], int], None],
+        turn_events_max: int = 500,
+    ) -> None:
+        self._database = database
+        self._journal = journal
+        self._clock = clock
+        self._workspaces = workspaces
+        self._queue = queue
+        self._on_queued = on_queued
+        self._on_topics = on_topics
+        self._events_max = turn_events_max
+        self.memory = Memory()
+        self._effects = Effects(workspaces, queue, self.memory)
+        self._wake = asyncio.Event()
+        self._next_entry = 1
+        self._next_timer_ms: int | None = None
+        self._settling: list[tuple[int, asyncio.Future[None]]] = []
+        self.intake: Intake | None = None
+        #: all events up to this position are done.
+        self.position = 0
+        #: turns so far, for the benchmarks.
+        self.turns = 0
+
+    async def open(self) -> None:
+        """Find where the last process stopped."""
+        rows = await self._database.fetch_all(
+            (
+                ("SELECT value FROM marks WHERE name = 'wheel'", ()),
+                ("SELECT max(number) FROM entries", ()),
+                ("SELECT min(due_ms) FROM timers", ()),
+            )
+        )
+        self.position = int(rows[0][0][0] or 0) if rows[0] else 0
+        self._next_entry = int(rows[1][0][0] or 0) + 1
+        due = rows[2][0][0]
+        self._next_timer_ms = None if due is None else int(due)
+        await self._effects.open(self._database)
+
+    def wake(self) -> None:
+        """There is something to do: events were accepted, or the clock was dragged."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Turn until cancelled."""
+        while True:
+            self._wake.clear()
+            try:
+                while await self.turn():
+                    pass
+            except Unavailable as error:
+                log.warning("the store is unavailable, the wheel waits: %s", error)
+                self.memory.forget()
+                await asyncio.sleep(_STORE_PAUSE_S)
+                self._wake.set()
+            timeout = None
+            if self._next_timer_ms is not None:
+                # A dragged clock wakes the wheel by ``wake``; a minute at most guards against a clock that jumps.
+                timeout = min(60.0, max(0.0, (self._next_timer_ms - self._clock.now_ms()) / 1000))
+            try:
+                await asyncio.wait_for(self._wake.wait(), timeout)
+            except TimeoutError:
+                pass
+
+    async def settled(self, position: int) -> None:
+        """Return when the wheel has turned all up to this position."""
+        if self.position >= position:
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._settling.append((position, future))
+        self._wake.set()
+        await future
+
+    async def turn(self) -> bool:
+        """One turn; whether there may be more to do at once."""
+        events = await self._journal.read(self.position, self._events_max)
+        now = self._clock.now_ms()
+        timers: list[Row] = []
+        if self._next_timer_ms is not None and self._next_timer_ms <= now:
+            timers = await self._database.fetch(
+                "SELECT due_ms, kind, subject FROM timers WHERE due_ms <= ? ORDER BY due_ms LIMIT ?",
+                (now, _TIMERS_MAX),
+            )
+            if not timers:
+                await self._look_for_timers()
+        if not events and not timers:
+            # Positions that were never used (duplicates) are done as well.
+            self._reached(self._journal.position if not events else self.position)
+            return False
+        try:
+            await self._turn(events, timers, now)
+        except Unavailable:
+            raise
+        except Exception as error:
+            await self._one_by_one(events, timers, now, error)
+        self.turns += 1
+        return True
+
+    async def _turn(self, events: Sequence[Event], timers: Sequence[Row], now: int) -> None:
+        batch = Batch(self._database, self.memory, now, self._next_entry)
+        up_to = events[-1].position if events else self.position
+        try:
+            await self._effects.load(batch, events, timers)
+            for event in events:
+                self._effects.take(batch, event)
+            for due_ms, kind, subject in timers:
+                self._effects.fire(batch, int(due_ms or 0), str(kind), str(subject))
+            await self._effects.follow(batch)
+            changes = batch.written()
+            for due_ms, kind, subject in timers:
+                changes.delete(TIMERS, (due_ms, kind, subject))
+            changes.upsert(MARKS, ("wheel", up_to))
+            await self._commit(batch, changes)
+        except BaseException:
+            # What was changed in memory is not what the table says.
+            self.memory.forget()
+            raise
+        self._next_entry = batch.next_entry
+        batch.remember()
+        if batch.timers_due and (self._next_timer_ms is None or batch.timers_due < self._next_timer_ms):
+            self._next_timer_ms = batch.timers_due
+        if timers:
+            await self._look_for_timers()
+        items: list[Item] = list(batch.outbox.values())
+        if items:
+            self._queue.offer(items)
+            self._on_queued()
+        self._reached(up_to)
+        self._on_topics(batch.topics, up_to)
+
+    async def _commit(self, batch: Batch, changes: Changes) -> None:
+        if not batch.emitted:
+            await self._database.commit(changes)
+            return
+        # Events that flows said become durable with the turn that said them.
+        assert self.intake is not None
+        await self.intake.accept(batch.emitted, alongside=changes)
+
+    async def _one_by_one(
+        self, events: Sequence[Event], timers: Sequence[Row], now: int, error: Exception
+    ) -> None:
+        """Something in this turn is beyond us: find it, pass over it, say so; all else goes its way."""
+        if len(events) + len(timers) > 1:
+            for event in events:
+                await self._guarded([event], [], now)
+            for timer in timers:
+                await self._guarded([], [timer], now)
+        else:
+            await self._pass_over(events, timers, error)
+
+    async def _guarded(self, events: Sequence[Event], timers: Sequence[Row], now: int) -> None:
+        try:
+            await self._turn(events, timers, now)
+        except Unavailable:
+            raise
+        except Exception as error:
+            await self._pass_over(events, timers, error)
+
+    async def _pass_over(self, events: Sequence[Event], timers: Sequence[Row], error: Exception) -> None:
+        log.error("passed over %s: %s", events[0].type if events else "a timer", type(error).__name__, exc_info=error)
+        changes = Changes()
+        said: list[Event] = []
+        for event in events:
+            changes.upsert(MARKS, ("wheel", event.position))
+            if event.type != "event.failed":
+                said.append(
+                    Event(
+                        workspace=event.workspace,
+                        source="beckon/worker",
+                        id=f"failed-{event.position}",
+                        type="event.failed",
+                        time_ms=0,
+                        data={
+                            "position": event.position,
+                            "type": event.type,
+                            "code": error.code if isinstance(error, BeckonError) else "worker.defect",
+                            "why": f"{type(error).__name__}: the wheel could not turn this event; see the log",
+                        },
+                    )
+                )
+        for timer in timers:
+            changes.delete(TIMERS, timer)
+        assert self.intake is not None
+        await self.intake.accept(said, alongside=changes)
+        if events:
+            self._reached(events[-1].position)
+
+    def _reached(self, position: int) -> None:
+        if position > self.position:
+            self.position = position
+        if self._settling:
+            waiting, self._settling = self._settling, []
+            for wanted, future in waiting:
+                if wanted > self.position:
+                    self._settling.append((wanted, future))
+                elif not future.done():
+                    future.set_result(None)
+
+    async def _look_for_timers(self) -> None:
+        rows = await self._database.fetch("SELECT min(due_ms) FROM timers")
+        self._next_timer_ms = None if rows[0][0] is None else int(rows[0][0])
+
+
+async def settle(wheel: Wheel, intake: Intake, events: Sequence[Event]) -> list[Accepted]:
+    """Accept, and wait until the wheel has turned: for doors that must answer from the result."""
+    answers = await intake.accept(events)
+    await wheel.settled(max(answer.position for answer in answers))
+    return answers
+
+
+async def events_at(database: Database, positions: Sequence[int]) -> list[Row]:
+    """The journal's rows at these positions."""
+    rows: list[Row] = []
+    for found in await database.fetch_all(
+        within(
+            "SELECT position, workspace, source, id, type, subject, time_ms, accepted_ms, depth, data"
+            " FROM journal WHERE position IN ({keys})",
+            list(positions),
+        )
+    ):
+        rows += found
+    return rows

@@ -1,0 +1,308 @@
+"""What each workspace has defined: settings, flows, templates, schemas, mappings, channels, acts.
+
+A workspace is a folder (``beckon init`` writes an example) whose flows and templates can be replaced by upload. Every
+version that was ever current stays in the table ``definitions``: a run keeps the version that it started with.
+"""
+
+import importlib.util
+import inspect
+import logging
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from beckon.core.clock import Clock
+from beckon.core.errors import BeckonError, Misconfigured
+from beckon.core.yaml_text import YamlProblem, read_yaml
+from beckon.flows.definition import Flow, FlowProblems, parse_flow
+from beckon.flows.matching import Shape
+from beckon.intake.mappings import Mapping as EventMapping
+from beckon.intake.mappings import parse_mapping
+from beckon.intake.schemas import Schema
+from beckon.messaging.channel import Channel, Connections
+from beckon.messaging.templates import Template, TemplateProblems, parse_template
+from beckon.settings import WorkspaceSettings
+from beckon.store.changes import Changes
+from beckon.store.database import Database
+from beckon.store.tables import DEFINITIONS, WORKSPACES
+
+log = logging.getLogger("beckon.workspaces")
+
+#: Definitions of one kind in one workspace.
+_FILES_MAX = 500
+_FILE_SIZE_BYTES_MAX = 262_144
+
+#: Types that only we say; a door refuses them from outside.
+OWN_TYPES = (
+    "message.", "delivery.", "agent.", "conversation.", "link.", "template.", "definition.", "event.", "http.",
+    "call.", "consent.",
+)  # fmt: skip
+
+Act = Callable[[Mapping[str, Any], str], Awaitable[Any]]
+
+
+class Library:
+    """One workspace's definitions, compiled."""
+
+    def __init__(self, workspace: str, settings: WorkspaceSettings, folder: Path) -> None:
+        self.workspace = workspace
+        self.settings = settings
+        self.folder = folder
+        self.templates: dict[str, Template] = {}
+        self.schemas: dict[str, Schema | None] = {}
+        self.mappings: dict[str, EventMapping] = {}
+        self.channels: dict[str, Channel] = {}
+        self.acts: dict[str, Act] = {}
+        #: (provider, template, language) → WhatsApp's word on it
+        self.approvals: dict[tuple[str, str, str], str] = {}
+        #: for ``http:`` steps: public addresses only
+        self.outside: Connections
+        #: how many events may be awaited, by type: the shapes of all versions, since old runs may sleep
+        self.shapes: dict[str, tuple[Shape, ...]] = {}
+        self.flows: dict[str, Flow] = {}
+        self._versions: dict[tuple[str, str], Flow] = {}
+        self._on: dict[str, tuple[Flow, ...]] = {}
+        self._secrets: dict[str, str] = {}
+
+    def flows_on(self, type_: str) -> tuple[Flow, ...]:
+        """The flows that an event of this type starts, in order of name."""
+        return self._on.get(type_, ())
+
+    def flow(self, name: str, version: str) -> Flow | None:
+        """One version of a flow."""
+        return self._versions.get((name, version))
+
+    async def keep(self, name: str, version: str, database: Database) -> None:
+        """Have a version at hand that a sleeping run started with."""
+        if (name, version) not in self._versions:
+            rows = await database.fetch(
+                "SELECT body FROM definitions WHERE workspace = ? AND kind = 'flow' AND name = ? AND version = ?",
+                (self.workspace, name, version),
+            )
+            for (body,) in rows:
+                self._add_version(parse_flow(str(body)))
+
+    def template(self, name: str) -> Template | None:
+        """The template of this name."""
+        return self.templates.get(name)
+
+    def secret(self, name: str) -> str:
+        """A secret's value. Raises ``Misconfigured`` when there is none of that name."""
+        try:
+            return self._secrets[name]
+        except KeyError as error:
+            raise Misconfigured("secret.unknown", f"beckon.yaml has no secret named {name!r}", field="secret") from error
+
+    def knows(self, type_: str) -> bool:
+        """Whether an event type is known: by a schema, or because a flow begins with it or waits for it."""
+        return type_ in self.schemas or type_ in self._on or type_ in self.shapes
+
+    def take(self, kind: str, name: str, text: str) -> None:
+        """Use this text from now on. Raises the parser's problems, or ``Misconfigured``."""
+        if kind == "flow":
+            flow = parse_flow(text)
+            self.flows[flow.name] = flow
+            self._add_version(flow)
+            self._index()
+        elif kind == "template":
+            template = parse_template(text)
+            self.templates[template.name] = template
+        elif kind == "mapping":
+            mapping = parse_mapping(text)
+            self.mappings[mapping.name] = mapping
+        elif kind == "schema":
+            self.schemas[name] = Schema(name, msgspec.json.decode(text))
+        else:
+            raise Misconfigured("definition.kind", f"there is no definition of kind {kind!r}", field="kind")
+
+    def _add_version(self, flow: Flow) -> None:
+        self._versions[flow.name, flow.version] = flow
+        for shape in flow.shapes:
+            known = self.shapes.get(shape.event_type, ())
+            if shape not in known:
+                self.shapes[shape.event_type] = (*known, shape)
+
+    def _index(self) -> None:
+        on: dict[str, list[Flow]] = {}
+        for name in sorted(self.flows):
+            for type_ in self.flows[name].on:
+                on.setdefault(type_, []).append(self.flows[name])
+        self._on = {type_: tuple(flows) for type_, flows in on.items()}
+
+
+class Workspaces:
+    """All workspaces of this server, by id."""
+
+    def __init__(self) -> None:
+        self._libraries: dict[str, Library] = {}
+
+    def get(self, workspace: str) -> Library | None:
+        """A workspace's library; None: nobody has that workspace here."""
+        return self._libraries.get(workspace)
+
+    def all(self) -> list[Library]:
+        """Every library."""
+        return list(self._libraries.values())
+
+    def add(self, library: Library) -> None:
+        """Serve this workspace from now on."""
+        self._libraries[library.workspace] = library
+
+
+def read_settings(folder: Path) -> WorkspaceSettings:
+    """Read ``beckon.yaml``; secrets written ``{env: NAME}`` are taken from the environment. Raises ``Misconfigured``."""
+    file = folder / "beckon.yaml"
+    if not file.exists():
+        raise Misconfigured("workspace.missing", f"{folder} has no beckon.yaml; run: beckon init {folder}")
+    try:
+        fields = read_yaml(_text(file)).value
+    except YamlProblem as error:
+        raise Misconfigured("workspace.yaml", f"{file}, line {error.line}: {error.why}") from error
+    try:
+        return msgspec.convert(_from_environment(fields), WorkspaceSettings)
+    except msgspec.ValidationError as error:
+        raise Misconfigured("workspace.settings", f"{file}: {error}") from error
+
+
+async def open_workspace(
+    folder: Path, *, database: Database, clock: Clock, event_types: Mapping[str, Mapping[str, Any]]
+) -> Library:
+    """Read a workspace's folder, take over what was uploaded, and note every new version.
+
+    ``event_types``: the journeys' types with their schemas. Raises ``Misconfigured`` naming the file and the line.
+    """
+    settings = read_settings(folder)
+    library = Library(settings.workspace, settings, folder)
+    for type_, document in event_types.items():
+        library.schemas[type_] = Schema(type_, document) if document else None
+    found = _definitions(folder)
+    kept = await database.fetch(
+        "SELECT kind, name, version, body, origin, current FROM definitions WHERE workspace = ? ORDER BY created_ms",
+        (settings.workspace,),
+    )
+    changes = Changes()
+    now = clock.now_ms()
+    newest_of_folder = {(row[0], row[1]): row[2] for row in kept if row[4] == "folder"}
+    current = {(str(row[0]), str(row[1])): str(row[3]) for row in kept if row[5] and row[4] != "folder"}
+    for (kind, name), (file, text) in found.items():
+        try:
+            library.take(kind, name, text)
+        except (FlowProblems, TemplateProblems, BeckonError) as error:
+            raise Misconfigured(f"{kind}.broken", f"{file}: {error}") from error
+        version = _version(library, kind, name, text)
+        if newest_of_folder.get((kind, name)) != version:
+            changes.execute(
+                "UPDATE definitions SET current = 0 WHERE workspace = ? AND kind = ? AND name = ?",
+                (settings.workspace, kind, name),
+            )
+            changes.upsert(DEFINITIONS, (settings.workspace, kind, name, version, text, "folder", 1, now))
+            current.pop((kind, name), None)
+    for (kind, name), text in current.items():
+        library.take(kind, name, text)
+    for row in kept:
+        if row[0] == "flow":
+            flow = library.flow(str(row[1]), str(row[2]))
+            if flow is None:
+                try:
+                    library._add_version(parse_flow(str(row[3])))
+                except FlowProblems as error:
+                    log.warning("an old version of the flow %s can't be read any more: %s", row[1], error)
+    for provider, template, language, state in await database.fetch(
+        "SELECT provider, template, language, state FROM approvals WHERE workspace = ?", (settings.workspace,)
+    ):
+        library.approvals[str(provider), str(template), str(language)] = str(state)
+    changes.upsert(WORKSPACES, (settings.workspace, settings.name, str(folder), now))
+    await database.commit(changes)
+    library.acts.update(_acts(folder))
+    library._secrets.update(settings.secrets)
+    return library
+
+
+def version_of(kind: str, text: str) -> str:
+    """The version of a definition's text."""
+    if kind == "flow":
+        return parse_flow(text).version
+    return sha256(text.encode()).hexdigest()[:16]
+
+
+def _version(library: Library, kind: str, name: str, text: str) -> str:
+    return library.flows[name].version if kind == "flow" and name in library.flows else version_of(kind, text)
+
+
+def _definitions(folder: Path) -> dict[tuple[str, str], tuple[Path, str]]:
+    """(kind, name) → (file, text) of everything in the folder. A name stands inside its file; a file is named alike."""
+    found: dict[tuple[str, str], tuple[Path, str]] = {}
+    for kind, pattern in (
+        ("flow", "flows/*.yaml"), ("template", "templates/*.yaml"), ("mapping", "mappings/*.yaml"),
+        ("schema", "schemas/*.json"),
+    ):  # fmt: skip
+        files = sorted(folder.glob(pattern))
+        if len(files) > _FILES_MAX:
+            raise Misconfigured("workspace.files", f"{folder}: more than {_FILES_MAX} files of {pattern}")
+        for file in files:
+            text = _text(file)
+            name = file.stem
+            if kind != "schema":
+                try:
+                    name = str(read_yaml(text).value[kind])
+                except (YamlProblem, KeyError, TypeError):
+                    pass  # the parser says it better
+            if (kind, name) in found:
+                raise Misconfigured(
+                    "workspace.twice", f"{file} and {found[kind, name][0]} both define the {kind} {name!r}"
+                )
+            found[kind, name] = (file, text)
+    return found
+
+
+def _text(file: Path) -> str:
+    if file.stat().st_size > _FILE_SIZE_BYTES_MAX:
+        raise Misconfigured("workspace.file_size", f"{file} is larger than {_FILE_SIZE_BYTES_MAX} bytes")
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise Misconfigured("workspace.encoding", f"{file} is not UTF-8 (byte {error.start})") from error
+
+
+def _from_environment(value: Any) -> Any:
+    if isinstance(value, dict):
+        if set(value) == {"env"} and isinstance(value["env"], str):
+            try:
+                return os.environ[value["env"]]
+            except KeyError as error:
+                raise Misconfigured(
+                    "settings.environment", f"beckon.yaml wants the environment variable {value['env']}; it is not set"
+                ) from error
+        return {key: _from_environment(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_from_environment(inner) for inner in value]
+    return value
+
+
+def _acts(folder: Path) -> dict[str, Act]:
+    """The workspace's Python steps: every public async function of ``steps/*.py``, as ``file.function``."""
+    acts: dict[str, Act] = {}
+    for file in sorted(folder.glob("steps/*.py")):
+        spec = importlib.util.spec_from_file_location(f"beckon_steps_{file.stem}", file)
+        if spec is None or spec.loader is None:
+            continue
+        module = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            raise Misconfigured("steps.broken", f"{file} can't be imported: {error!r}") from error
+        for name, function in vars(module).items():
+            if not name.startswith("_") and inspect.iscoroutinefunction(function) and function.__module__ == module.__name__:
+                acts[f"{file.stem}.{name}"] = _act(function)
+    return acts
+
+
+def _act(function: Callable[..., Awaitable[Any]]) -> Act:
+    async def act(arguments: Mapping[str, Any], workspace: str) -> Any:
+        return await function(**arguments)
+
+    return act
