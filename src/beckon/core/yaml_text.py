@@ -1,4 +1,4 @@
-"""YAML 1.2 as flows and templates use it: plain values with their line numbers, no tags, no surprises, limits on everything.
+"""YAML 1.2 as flows and templates use it: plain values with their lines, no tags, no surprises, limits on everything.
 
 Reads the event stream of ``ruamel.yaml`` rather than its objects: so ``on`` is a word and not true, a date is a text,
 no tag makes an object, depth is counted before anything recurses, and an alias bomb is counted where it would burst.
