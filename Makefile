@@ -24,7 +24,7 @@ help:
 
 # Python may keep its compiled files here, whatever the machine says: the second start needs them.
 demo: set-up
-	@PYTHONDONTWRITEBYTECODE= exec $(BIN)/beckon demo $(ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/beckon demo $(ARGS)
 
 test: set-up-machine lint
 	$(BIN)/pytest $(ARGS)
