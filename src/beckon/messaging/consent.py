@@ -23,7 +23,7 @@ ALL = "*"
 REQUIRED = "required"
 PURPOSES = (ALL, "transactional", "marketing")
 
-#: Words that close a channel, as whole messages. Not "cancel", "end" and "quit": in a workshop they are about the visit.
+#: Words that close a channel, as whole messages. Not "cancel", "end", "quit": in a workshop they are about the visit.
 STOP = {
     "en": "stop, stop all, stopall, unsubscribe, opt out, optout",
     "fr": "arrêt, arrêter, arrêtez, désabonner, désabonnement, se désabonner, désinscrire, désinscription",
@@ -117,10 +117,11 @@ def allowed(contact: Contact, channel: str, purpose: str, now_ms: int) -> str | 
 def _newest(contact: Contact, channel: str, purpose: str) -> Consent | None:
     found: Consent | None = None
     for consent in contact.consents:
-        if consent.purpose == purpose and consent.channel in (channel, ALL):
-            # Of two at the same instant, the one that was noted later counts.
-            if found is None or consent.at_ms >= found.at_ms:
-                found = consent
+        if consent.purpose != purpose or consent.channel not in (channel, ALL):
+            continue
+        # Of two at the same instant, the one that was noted later counts.
+        if found is None or consent.at_ms >= found.at_ms:
+            found = consent
     return found
 
 

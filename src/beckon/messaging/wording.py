@@ -1,0 +1,152 @@
+"""Wordings: a compiled template, as what it says in each language on each channel. See ``templates`` for the file."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from beckon.core.errors import Refused
+from beckon.core.liquid_text import Text
+from beckon.messaging.contacts import locale_chain
+
+#: What WhatsApp may say of a template. Only ``approved`` lets it be sent.
+STATES = ("approved", "pending", "rejected", "paused", "disabled")
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One thing that is wrong: the file, the line (from 1), the path in the file, a stable code, one clear sentence."""
+
+    file: str
+    line: int
+    path: str
+    code: str
+    why: str
+    #: ``error``: the template is not taken; ``warning``: it is, and may not do what was meant.
+    severity: str = "error"
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.file else f"line {self.line}"
+        return f"{place}: {self.why} [{self.code}]"
+
+
+class TemplateProblems(Refused):
+    """A template that can't be taken; ``problems`` says all that is wrong with it."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        first = problems[0]
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        super().__init__(first.code, f"{first.why} Line {first.line}{more}.", field=first.path or None)
+        self.problems = problems
+
+
+class Variable(msgspec.Struct, frozen=True):
+    """What a template asks for."""
+
+    name: str
+    required: bool = False
+    default: Any = ""
+    #: for previews and for WhatsApp's approval.
+    example: Any = None
+
+
+class ButtonWords(msgspec.Struct, frozen=True, eq=False):
+    """A button before it is rendered. ``value``: the URL of a link, the payload of a reply."""
+
+    kind: str
+    text: Text
+    value: Text
+
+
+class MediaWords(msgspec.Struct, frozen=True, eq=False):
+    """A picture, video or document before it is rendered."""
+
+    kind: str
+    url: Text
+    caption: Text | None = None
+
+
+class Wording(msgspec.Struct, frozen=True, eq=False):
+    """What is said in one language on one channel."""
+
+    locale: str
+    text: Text
+    subject: Text | None = None
+    html: Text | None = None
+    buttons: tuple[ButtonWords, ...] = ()
+    media: tuple[MediaWords, ...] = ()
+
+
+class Approved(msgspec.Struct, frozen=True, eq=False):
+    """The template as WhatsApp has approved it."""
+
+    #: its name at WhatsApp.
+    name: str
+    #: what the file says of its state; the provider's word counts more.
+    state: str
+    #: our locale → WhatsApp's language code.
+    languages: dict[str, str]
+    #: its body's parameters, in order.
+    body: tuple[Text, ...]
+    #: a parameter for each button, in order; None: the code of the button's short link, or a reply's payload.
+    buttons: tuple[Text, ...] | None = None
+
+
+class Template(msgspec.Struct, frozen=True, eq=False):
+    """A compiled template. Two are the same when their names and versions are."""
+
+    name: str
+    title: str
+    purpose: str
+    variables: dict[str, Variable]
+    #: locale → channel (``""``: any other) → wording.
+    wordings: dict[str, dict[str, Wording]]
+    #: by channel; WhatsApp is the one that wants it.
+    approved: dict[str, Approved]
+    #: digest of the file's text.
+    version: str
+    file: str = ""
+    #: problems of severity ``warning``.
+    warnings: tuple[Problem, ...] = ()
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.version))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Template) and (self.name, self.version) == (other.name, other.version)
+
+    @property
+    def locales(self) -> tuple[str, ...]:
+        """The languages it speaks."""
+        return tuple(self.wordings)
+
+    @property
+    def variables_needed(self) -> tuple[str, ...]:
+        """The variables that must be given, sorted."""
+        return tuple(sorted(name for name, variable in self.variables.items() if variable.required))
+
+    def pick(self, locale: str, default: str = "en") -> str:
+        """The language in which it is said to a reader of ``locale``: nl-BE → nl → the default's → en → its first."""
+        return _pick(self.locales, locale, default)
+
+    def wording(self, channel: str, locale: str, default: str = "en") -> Wording:
+        """What it says on this channel to a reader of ``locale``."""
+        by_channel = self.wordings[_pick(tuple(self.wordings), locale, default)]
+        return by_channel.get(channel) or by_channel[""]
+
+
+@lru_cache(maxsize=4_096)
+def _pick(locales: tuple[str, ...], locale: str, default: str) -> str:
+    for wanted in locale_chain(locale, default):
+        if wanted in locales:
+            return wanted
+        for one in locales:
+            # For want of plain Dutch, a reader of nl-NL gets nl-BE rather than English.
+            if one.partition("-")[0] == wanted:
+                return one
+    return locales[0]
+
+
+def state_of(approved: Approved, provider: str, language: str, approvals: Mapping[tuple[str, str, str], str]) -> str:
+    """WhatsApp's word on a template in a language: the provider's, where it gave one, else the file's."""
+    return approvals.get((provider, approved.name, language), approved.state)
