@@ -96,7 +96,9 @@ class WorkspaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     #: how long a message's short links work, in hours
     link_hours: int = 24 * 30
     #: teams
-    inboxes: dict[str, InboxSettings] = {"service-advisors": InboxSettings(title="Service advisors")}
+    inboxes: dict[str, InboxSettings] = msgspec.field(
+        default_factory=lambda: {"service-advisors": InboxSettings(title="Service advisors")}
+    )
     #: hosts that http: steps may call though their addresses are not public: host or host:port
     allowed_hosts: tuple[str, ...] = ()
     #: secrets that http: steps use by name; written as {env: NAME}

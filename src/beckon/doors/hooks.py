@@ -8,9 +8,9 @@ from starlette.routing import Route
 
 from beckon.core.clock import Clock
 from beckon.core.errors import BeckonError, Refused
-from beckon.doors.api.events import read_body
 from beckon.intake.accept import Intake
 from beckon.messaging.channel import Provider, WebhookReply, WebhookRequest
+from beckon.web.bodies import read_body
 from beckon.web.problems import problem
 
 log = logging.getLogger("beckon.hooks")

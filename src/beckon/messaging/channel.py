@@ -1,12 +1,24 @@
 """Channel: what every way to reach a contact looks like from inside, and what a provider's folder must offer."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import msgspec
 
 from beckon.core.event import Event
+from beckon.core.exchange import Connections, Reply
 from beckon.core.message import Handed, Outbound
+
+
+__all__ = [
+    "Capabilities",
+    "Channel",
+    "Connections",
+    "Provider",
+    "Reply",
+    "WebhookReply",
+    "WebhookRequest",
+]
 
 
 class Capabilities(msgspec.Struct, kw_only=True, frozen=True):
@@ -39,30 +51,6 @@ class Channel(Protocol):
 
     async def send(self, message: Outbound) -> Handed:
         """Hand one message over. Raises one of the four kinds of ``core.errors``; never anything else."""
-        ...
-
-
-class Reply(msgspec.Struct, frozen=True):
-    """An HTTP answer: header names in lower case."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-
-class Connections(Protocol):
-    """Outbound HTTP with kept connections, as ``app`` hands it to providers and ``http:`` steps."""
-
-    async def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        body: bytes = b"",
-        timeout_s: float = 10.0,
-    ) -> Reply:
-        """One exchange; no redirect is followed. Raises ``Unavailable`` (doubtful when the request may have arrived)."""
         ...
 
 

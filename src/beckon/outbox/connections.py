@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 import httptools
 
 from beckon.core.errors import Refused, Unavailable
-from beckon.messaging.channel import Reply
+from beckon.core.exchange import Reply
 
 #: Connections kept to one origin, and asked for at most.
 _PER_ORIGIN_MAX = 64

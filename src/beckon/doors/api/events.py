@@ -1,6 +1,5 @@
 """``POST /v1/events``: the door that most goes through. Raw ASGI: nothing between the server and ``accept``."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from hashlib import sha256
 from typing import Any
@@ -17,11 +16,11 @@ from beckon.intake.accept import Accepted, Intake
 from beckon.store.changes import Changes
 from beckon.store.database import Database
 from beckon.store.tables import IDEMPOTENCY
+from beckon.web.bodies import Receive, read_body
 from beckon.web.problems import problem, problem_body
 from beckon.workspaces import Workspaces
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _JSON = (b"content-type", b"application/json")
@@ -154,29 +153,6 @@ class EventsDoor:
                 raise Misconfigured("workspace.missing", f"the key's workspace {key.workspace!r} is not served here")
             reader = self._readers[mark] = Reader(library, key.label)
         return reader
-
-
-async def read_body(receive: Receive, size_bytes_max: int) -> bytes:
-    """A request's whole body. Raises ``Refused`` past the limit, or when the client went away."""
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise Refused("request.malformed", "the request ended before its body")
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        if len(body) > size_bytes_max:
-            raise Refused("request.too_large", f"a request's body has {size_bytes_max} bytes at most")
-        return body
-    chunks, size = [body], len(body)
-    while True:
-        message = await asyncio.wait_for(receive(), 30)
-        if message["type"] == "http.disconnect":
-            raise Refused("request.malformed", "the request ended before its body")
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > size_bytes_max:
-            raise Refused("request.too_large", f"a request's body has {size_bytes_max} bytes at most")
-        if not message.get("more_body", False):
-            return b"".join(chunks)
 
 
 def _mapping(query: bytes) -> str:

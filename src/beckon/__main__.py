@@ -1,0 +1,5 @@
+"""``python -m beckon``."""
+
+from beckon.cli import main
+
+main()

@@ -1,0 +1,287 @@
+"""Composition: the only place that knows every part."""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from beckon.carrier import Carrier
+from beckon.core.clock import Clock, SystemClock
+from beckon.core.errors import BeckonError, Misconfigured
+from beckon.core.event import Event
+from beckon.core.ids import secret
+from beckon.doors import hooks
+from beckon.doors.api.events import EventsDoor, Receive, Scope, Send
+from beckon.doors.api.keys import Keys
+from beckon.intake.accept import Intake
+from beckon.intake.journal import TableJournal
+from beckon.journeys.journey import found as found_journeys
+from beckon.outbox.connections import PooledConnections
+from beckon.outbox.queue import Queue
+from beckon.providers.registry import found as found_providers
+from beckon.settings import ServerSettings
+from beckon.store.database import Database, open_database
+from beckon.store.migrations import migrate
+from beckon.store.postgres import PostgresEngine
+from beckon.store.sqlite import SqliteEngine
+from beckon.web import problems, static
+from beckon.web.live import Hub
+from beckon.web.sessions import Sessions
+from beckon.worker import Wheel, settle
+from beckon.workspaces import Library, Workspaces, open_workspace
+
+log = logging.getLogger("beckon.app")
+
+#: The interpreter hands its lock over after this long: the store's thread and the loop share it fairly.
+_SWITCH_S = 0.0005
+
+
+class Beckon:
+    """A server: everything opened, turning, and closed again. ``app`` is its ASGI application."""
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        *,
+        clock: Clock | None = None,
+        extra_routes: Sequence[BaseRoute] = (),
+        exclusive: bool = True,
+    ) -> None:
+        self.settings = settings
+        self.clock: Clock = clock or SystemClock()
+        self._extra_routes = list(extra_routes)
+        self.folder = Path(settings.workspace)
+        self.database: Database = open_database(settings.database_url)
+        engine = self.database.engine
+        if isinstance(engine, SqliteEngine | PostgresEngine):
+            engine.exclusive = exclusive
+        self.journal = TableJournal(self.database)
+        self.queue = Queue(self.database)
+        self.workspaces = Workspaces()
+        self.hub = Hub()
+        self.sessions = Sessions(self.database, self.clock)
+        self.connections = PooledConnections()
+        self.hooks: dict[tuple[str, str], hooks.Hook] = {}
+        self.wheel = Wheel(
+            database=self.database,
+            journal=self.journal,
+            clock=self.clock,
+            workspaces=self.workspaces,
+            queue=self.queue,
+            on_queued=self._queued,
+            on_topics=self._topics,
+            turn_events_max=settings.turn_events_max,
+        )
+        self.intake = Intake(self.database, self.journal, self.clock, self.wheel.wake)
+        self.wheel.intake = self.intake
+        self.carrier: Carrier | None = None
+        self._link_key = b""
+        self._running: list[asyncio.Task[None]] = []
+        self._starlette: Starlette | None = None
+        self._events: EventsDoor | None = None
+
+    # Opening and closing.
+
+    async def open(self) -> None:
+        """Connect, migrate, read the workspace, find where the last process stopped. Raises ``Misconfigured``."""
+        sys.setswitchinterval(_SWITCH_S)
+        await self.database.open()
+        for name in await migrate(self.database):
+            log.info("migrated: %s", name)
+        await self.journal.open()
+        self._link_key = link_key(self.settings, self.folder)
+        library = await open_workspace(
+            self.folder,
+            database=self.database,
+            clock=self.clock,
+            event_types={
+                type_: schema for journey in found_journeys().values() for type_, schema in journey.event_types.items()
+            },
+        )
+        self._connect(library)
+        self.workspaces.add(library)
+        in_flight = await self.queue.open()
+        await self.wheel.open()
+        self.carrier = Carrier(
+            database=self.database,
+            clock=self.clock,
+            workspaces=self.workspaces,
+            queue=self.queue,
+            memory=self.wheel.memory,
+            intake=self.intake,
+            connections=self.connections,
+            acts={},
+            address=self.settings.address,
+            link_key=self._link_key,
+            in_flight_max=self.settings.in_flight_max,
+        )
+        await self.carrier.recover(in_flight)
+        self._starlette = self._doors()
+
+    def start(self) -> None:
+        """Turn and carry until ``close``."""
+        assert self.carrier is not None
+        self._running = [asyncio.create_task(self.wheel.run()), asyncio.create_task(self.carrier.run())]
+        for task in self._running:
+            task.add_done_callback(_ended)
+        self.wheel.wake()
+
+    async def close(self) -> None:
+        """Finish what is in hand; what waits, waits in the store."""
+        self.hub.close()
+        if self.carrier is not None:
+            await self.carrier.close(self.settings.drain_s)
+        await self.intake.close()
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        providers = found_providers()
+        for library in self.workspaces.all():
+            for channel in library.channels.values():
+                end = providers[channel.provider].close
+                if end is not None:
+                    await end(channel)
+        await self.connections.close()
+        await self.database.close()
+
+    def _queued(self) -> None:
+        if self.carrier is not None:
+            self.carrier.wake()
+
+    def _topics(self, topics: set[tuple[str, str]], position: int) -> None:
+        by_workspace: dict[str, list[str]] = {}
+        for workspace, topic in topics:
+            by_workspace.setdefault(workspace, []).append(topic)
+        for workspace, names in by_workspace.items():
+            self.hub.publish(workspace, names, position)
+
+    def wake(self) -> None:
+        """The clock was dragged: look at every timer again."""
+        self.wheel.wake()
+        if self.carrier is not None:
+            self.carrier.wake()
+
+    async def settle(self, events: Sequence[Event]) -> list[Any]:
+        """Accept, and wait until the wheel has turned."""
+        return list(await settle(self.wheel, self.intake, events))
+
+    def _connect(self, library: Library) -> None:
+        """Open the workspace's accounts with its providers."""
+        providers = found_providers()
+        for name, fields in library.settings.providers.items():
+            provider = providers.get(name)
+            if provider is None:
+                raise Misconfigured(
+                    "provider.unknown", f"beckon.yaml names the provider {name!r}; there are {', '.join(sorted(providers))}"
+                )
+            try:
+                given = msgspec.convert(fields, provider.settings)
+            except msgspec.ValidationError as error:
+                raise Misconfigured("provider.settings", f"beckon.yaml, providers.{name}: {error}") from error
+            library.channels[provider.channel] = provider.open(given, self.connections)
+            self.hooks[library.workspace, name] = hooks.Hook(provider, given)
+        library.outside = PooledConnections(public_only=True, allowed=frozenset(library.settings.allowed_hosts))
+
+    # The HTTP side.
+
+    def _doors(self) -> Starlette:
+        keys = Keys(self.database, self.clock, self.settings.key_cache_s)
+        self._events = EventsDoor(
+            keys=keys,
+            workspaces=self.workspaces,
+            intake=self.intake,
+            database=self.database,
+            clock=self.clock,
+            body_size_bytes_max=self.settings.body_size_bytes_max,
+            batch_events_max=self.settings.batch_events_max,
+        )
+        routes: list[BaseRoute] = [
+            Route("/healthz", self._health, methods=["GET"]),
+            Route("/", self._home, methods=["GET"]),
+            *hooks.routes(self.hooks, self.intake, self.clock, self.settings.address),
+            *static.routes(),
+            *self._extra_routes,
+        ]
+        return Starlette(
+            routes=routes,
+            exception_handlers={
+                BeckonError: problems.on_error,
+                HTTPException: problems.on_http_exception,
+                Exception: problems.on_fault,
+            },
+        )
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application: the hot path first, all else by Starlette."""
+        if scope["type"] == "http" and scope["path"] == "/v1/events" and scope["method"] == "POST":
+            assert self._events is not None
+            await self._events(scope, receive, send)
+            return
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        assert self._starlette is not None
+        await self._starlette(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.open()
+        except BeckonError as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        self.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _health(self, request: Request) -> Response:
+        lag = self.journal.position - self.wheel.position
+        return Response(f'{{"ok":true,"behind":{lag},"waiting":{len(self.queue)}}}', media_type="application/json")
+
+    async def _home(self, request: Request) -> Response:
+        return RedirectResponse("/console/", 303)
+
+
+@asynccontextmanager
+async def running(settings: ServerSettings, *, clock: Clock | None = None) -> AsyncIterator[Beckon]:
+    """An opened server without a socket: for tests and scenarios."""
+    beckon = Beckon(settings, clock=clock)
+    await beckon.open()
+    beckon.start()
+    try:
+        yield beckon
+    finally:
+        await beckon.close()
+
+
+def link_key(settings: ServerSettings, folder: Path) -> bytes:
+    """The key that signs links: the setting, or one made once and kept beside the workspace."""
+    if settings.secret_key:
+        return settings.secret_key.encode()
+    file = folder / ".secret"
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        key = secret(32).encode()
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as opened:
+            opened.write(key)
+        return key
+
+
+def _ended(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.critical("a part of the server ended", exc_info=task.exception())

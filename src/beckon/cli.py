@@ -1,0 +1,194 @@
+"""The commands that a person types. Each imports what it needs when it runs: ``beckon --help`` is quick."""
+
+import asyncio
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from beckon import __version__
+from beckon.core.errors import BeckonError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="beckon")
+def cli() -> None:
+    """Something happens in a business system; Beckon reaches the contact on the best channel and brings the result home."""
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=Path("workspace"))
+@click.option("--email", default="", help="The first owner's mailbox, for signing in to the team's pages.")
+def init(folder: Path, email: str) -> None:
+    """Write an example workspace, a first owner and an API key."""
+    from beckon.starting import init_workspace
+
+    made = asyncio.run(init_workspace(folder, email=email))
+    click.echo(f"Wrote {len(made.files)} files to {folder}/")
+    click.echo(f"API key (shown once):   {made.token}")
+    if made.password:
+        click.echo(f"Owner:                  {made.email}")
+        click.echo(f"Password (shown once):  {made.password}")
+    click.echo(f"Next:                   BECKON_WORKSPACE={folder} beckon serve")
+
+
+@cli.command()
+def serve() -> None:
+    """Serve the workspace in BECKON_WORKSPACE; docs/settings.md has every setting."""
+    from beckon.app import Beckon
+    from beckon.serving import serve_app
+    from beckon.settings import from_environment
+
+    settings = from_environment()
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    sys.exit(serve_app(Beckon(settings).app, settings.host, settings.port))
+
+
+@cli.command()
+@click.option("--headless", is_flag=True, help="Play every scenario without a page, and check each step.")
+@click.option("--json", "as_json", is_flag=True, help="Print steps as JSON lines.")
+@click.option("--port", default=8080, show_default=True)
+@click.option("--scenario", "only", multiple=True, help="Play only these.")
+def demo(headless: bool, as_json: bool, port: int, only: tuple[str, ...]) -> None:
+    """Open the demo: the business system, the customer's phone, the team's view, a clock to drag, faults to cause."""
+    from beckon.sandbox.demo import play_headless, serve_demo
+
+    sys.exit(play_headless(as_json=as_json, only=only) if headless else serve_demo(port))
+
+
+@cli.group()
+def key() -> None:
+    """API keys."""
+
+
+@key.command("new")
+@click.option("--label", default="key", show_default=True)
+@click.option("--scopes", default="events read write", show_default=True, help="events read write definitions")
+def key_new(label: str, scopes: str) -> None:
+    """Make an API key; it is shown once."""
+    from beckon.starting import make_key
+
+    click.echo(asyncio.run(make_key(label, scopes)))
+
+
+@key.command("revoke")
+@click.argument("label")
+def key_revoke(label: str) -> None:
+    """Revoke the keys of this label."""
+    from beckon.starting import revoke_keys
+
+    click.echo(f"Revoked: {asyncio.run(revoke_keys(label))}")
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--folder", type=click.Path(path_type=Path), default=None, help="Where to write it.")
+def provider(name: str, folder: Path | None) -> None:
+    """Scaffold a provider's folder and its tests."""
+    from beckon.providers.scaffold import write
+
+    for file in write(folder or Path(__file__).parent / "providers", name):
+        click.echo(str(file))
+
+
+@cli.group()
+def flow() -> None:
+    """Check, test and draw flows."""
+
+
+@flow.command("check")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path("."))
+def flow_check(folder: Path) -> None:
+    """Find what is wrong with a workspace's flows and templates, without running them."""
+    from beckon.authoring import check_folder
+
+    problems = check_folder(folder)
+    for problem in problems:
+        click.echo(problem)
+    click.echo("No problems." if not problems else f"{len(problems)} problems.", err=True)
+    sys.exit(1 if problems else 0)
+
+
+@flow.command("test")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path("."))
+def flow_test(folder: Path) -> None:
+    """Play the workspace's flow tests (tests/*.yaml) on a virtual clock."""
+    from beckon.authoring import test_folder
+
+    failed = 0
+    for name, faults in test_folder(folder):
+        click.echo(f"{'FAILED' if faults else 'passed'}  {name}")
+        for fault in faults:
+            click.echo(f"        {fault}")
+        failed += bool(faults)
+    sys.exit(1 if failed else 0)
+
+
+@flow.command("draw")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: standard output.")
+def flow_draw(file: Path, output: Path | None) -> None:
+    """Draw a flow as SVG."""
+    from beckon.flows.definition import parse_flow
+    from beckon.flows.diagram import draw
+
+    svg = draw(parse_flow(file.read_text(encoding="utf-8"), file=str(file)))
+    if output is None:
+        click.echo(svg)
+    else:
+        output.write_text(svg, encoding="utf-8")
+
+
+@flow.command("schema")
+def flow_schema() -> None:
+    """Print the JSON Schema of flow files, for editors."""
+    from beckon.flows.schema import schema
+
+    click.echo(json.dumps(schema(), indent=2))
+
+
+@cli.group()
+def bench() -> None:
+    """Measure on this machine, against a yardstick in the same run."""
+
+
+def _json_option(function: Any) -> Any:
+    return click.option("--json", "as_json", is_flag=True, help="One JSON object in the last line.")(function)
+
+
+@bench.command("events")
+@_json_option
+@click.option("--seconds", default=5.0, show_default=True, help="For each phase of each round.")
+@click.option("--connections", default=128, show_default=True)
+@click.option("--rounds", default=3, show_default=True)
+def bench_events(as_json: bool, seconds: float, connections: int, rounds: int) -> None:
+    """From the door to the outcome, against a bare echo of the same server."""
+    from beckon.bench.events import run
+
+    run(seconds=seconds, connections=connections, rounds=rounds, as_json=as_json)
+
+
+@bench.command("sleepers")
+@_json_option
+@click.option("--count", default=1_000_000, show_default=True)
+def bench_sleepers(as_json: bool, count: int) -> None:
+    """What a million sleeping runs cost: memory, start-up, and the next event."""
+    from beckon.bench.sleepers import run
+
+    run(count=count, as_json=as_json)
+
+
+def main() -> None:
+    """Run a command; what the operator must mend is one sentence, not a trace."""
+    try:
+        cli(standalone_mode=True)
+    except BeckonError as error:
+        click.echo(f"beckon: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""Exchange: one HTTP request and its answer, as those who send one see it. Who carries it is handed in."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An HTTP answer: header names in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Connections(Protocol):
+    """Outbound HTTP with kept connections, as ``app`` hands it to providers and ``http:`` steps."""
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        timeout_s: float = 10.0,
+    ) -> Reply:
+        """One exchange; no redirect is followed. Raises ``Unavailable`` (doubtful when the request may have arrived)."""
+        ...
