@@ -240,7 +240,7 @@ def _resume(doing: Doing, stimulus: Stimulus) -> None:
             run.consumed = (*run.consumed, event.position)[-CONSUMED_MAX:]
         if wait.save:
             doing.keep(wait.save, event_words(event))
-        doing.tell(f"{event.type} came")
+        doing.tell(f"{event.type} came", branch="next")
         doing.go_on(step)
 
 
@@ -254,25 +254,25 @@ def _resume_late(doing: Doing, step: Step, wait: Wait) -> None:
             if step.timeout_ms
             else "nothing came"
         )
-        branch = "" if step.on_timeout is None else "on_timeout"
-        doing.tell("timed out", waited, branch)
-        doing.enter(step, branch, step.on_timeout)
+        doing.tell("timed out", waited, "next" if step.on_timeout is None else "on_timeout")
+        doing.enter(step, step.on_timeout)
     elif isinstance(step, (Call, Http)):
         _resume_failed(doing, step, "flow.timeout", "no outcome came in time")
     elif isinstance(step, Send):
-        doing.tell("went on", "no receipt and no failure came in time")
+        doing.tell("went on", "no receipt and no failure came in time", "next")
         doing.go_on(step)
     else:
-        doing.tell("the time has come")
+        doing.tell("the time has come", branch="next")
         doing.go_on(step)
 
 
 def _resume_outcome(doing: Doing, step: Step, wait: Wait, event: Event) -> None:
     said = event.data if isinstance(event.data, dict) else {}
     if isinstance(step, Send):
-        branch = "on_undeliverable" if event.type == "message.undeliverable" else ""
-        doing.tell(event.type.partition(".")[2], str(said.get("why") or "")[:200], branch)
-        doing.enter(step, branch, step.on_undeliverable if branch else None)
+        lost = event.type == "message.undeliverable"
+        why = str(said.get("why") or "")[:200]
+        doing.tell(event.type.partition(".")[2], why, "on_undeliverable" if lost else "next")
+        doing.enter(step, step.on_undeliverable if lost else None)
         return
     status = said.get("status")
     rejected = isinstance(status, int) and status >= 400
@@ -284,7 +284,7 @@ def _resume_outcome(doing: Doing, step: Step, wait: Wait, event: Event) -> None:
     if wait.save:
         answer = said.get("result") if isinstance(step, Call) else {"status": status, "body": said.get("body")}
         doing.keep(wait.save, answer)
-    doing.tell("done", f"status {status}" if status is not None else "")
+    doing.tell("done", f"status {status}" if status is not None else "", "next")
     doing.go_on(step)
 
 
@@ -294,7 +294,7 @@ def _resume_failed(doing: Doing, step: Call | Http, code: str, why: str) -> None
     if step.save:
         doing.keep(step.save, {"error": {"code": code[:100], "why": why[:500]}})
     doing.tell("failed", why[:200], "on_error")
-    doing.enter(step, "on_error", step.on_error)
+    doing.enter(step, step.on_error)
 
 
 # Taking steps ---------------------------------------------------------------------------------------------------------

@@ -75,8 +75,8 @@ class Doing:
         """Point to the step after this one."""
         self.run.pointer = self.flow.after[step.path]
 
-    def enter(self, step: made.Step, branch: str, inside: made.Steps | None) -> None:
-        """Point to the first step of a branch, or past the step where the branch is empty."""
+    def enter(self, step: made.Step, inside: made.Steps | None) -> None:
+        """Point to the first step of a branch; where it is empty, or there is none, past the step."""
         self.run.pointer = inside[0].path if inside else self.flow.after[step.path]
 
     def wait(self, step: made.Step, **named: Any) -> None:
@@ -211,7 +211,7 @@ def _if(doing: Doing, step: made.If) -> None:
     branch = "then" if holds else "else"
     verdict = "holds" if holds else "does not hold"
     doing.tell("yes" if holds else "no", f"{_short(step.condition.source)} {verdict}", branch)
-    doing.enter(step, branch, step.then if holds else step.otherwise)
+    doing.enter(step, step.then if holds else step.otherwise)
 
 
 def _choose(doing: Doing, step: made.Choose) -> None:
@@ -219,10 +219,10 @@ def _choose(doing: Doing, step: made.Choose) -> None:
         if case.when.holds(doing.scope, doing.now_ms):
             branch = f"choose.{number}.then"
             doing.tell(case.name or f"way {number + 1}", f"{_short(case.when.source)} holds", branch)
-            doing.enter(step, branch, case.then)
+            doing.enter(step, case.then)
             return
     doing.tell("otherwise", "none of the conditions holds", "else")
-    doing.enter(step, "else", step.otherwise)
+    doing.enter(step, step.otherwise)
 
 
 def _for_each(doing: Doing, step: made.ForEach) -> None:

@@ -34,7 +34,7 @@ class Taken(msgspec.Struct, frozen=True, omit_defaults=True):
     at_ms: int
     what: str
     why: str = ""
-    #: the branch that was taken: ``then``, ``else``, ``choose.1.then``, ``on_timeout``, ``do``.
+    #: the branch that was taken: ``then``, ``else``, ``choose.1.then``, ``on_timeout``, ``do``; ``next``: straight on.
     branch: str = ""
 
 
