@@ -42,9 +42,11 @@ def parse_duration(text: str) -> int:
 
 
 def say_duration(duration_ms: int) -> str:
-    """A duration for people: ``1 d 2 h``, ``10 min``."""
+    """A duration for people: ``24 h``, ``2 d 2 h``, ``10 min``."""
     if duration_ms < 1_000:
         return f"{duration_ms} ms"
+    if DAY_MS <= duration_ms < 2 * DAY_MS and duration_ms % 3_600_000 == 0:
+        return f"{duration_ms // 3_600_000} h"
     words = []
     rest = duration_ms // 1_000
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
