@@ -1,8 +1,8 @@
 """Choose: the best channel for one message, and why not the ones before it. Pure.
 
-In the order that the workspace, the contact or the step wants (OEM app, WhatsApp, SMS, email unless they say otherwise),
-the first channel that can carry the message now. WhatsApp carries an approved template when the message is one, word for
-word or by name, and free text within 24 hours of the customer's last message. Where nothing can carry it, the ``Choice``
+In the order that the workspace, the contact or the step wants (OEM app, WhatsApp, SMS, email where nobody does),
+the first channel that can carry the message now. WhatsApp carries an approved template when the message is one, by name
+or word for word, and free text within 24 hours of the last message received. Where nothing can carry it, the ``Choice``
 is empty and its reasons become the error entry in the conversation.
 """
 

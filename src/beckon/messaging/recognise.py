@@ -2,7 +2,7 @@
 
 Outside WhatsApp's window only approved templates may be sent, so a text that an agent typed or a system passed on is
 compared with them: ``Hello Ann, your car is ready.`` is ``Hello {{ contact.first_name }}, your car is ready.`` with Ann
-in its place. Found by an index, not by trying each: a text's words lead to the few templates that share their rarest one,
+in its place. Found by an index, not by trying each: a text's words lead to the few templates that share a rare one,
 and those are compared piece by piece. No regular expression is run over the text, so none can go wrong.
 """
 
@@ -15,7 +15,7 @@ import msgspec
 
 from beckon.core.liquid_text import Text
 from beckon.messaging.contacts import locale_chain
-from beckon.messaging.templates import PLACE, place
+from beckon.messaging.templates import PLACE, place, places
 from beckon.messaging.wording import Template
 
 #: A longer text is no template of WhatsApp's.
@@ -97,11 +97,12 @@ def _patterns(template: Template, channel: str) -> Iterable[_Pattern]:
     for locale in approved.languages:
         by_channel = template.wordings[locale]
         wording = by_channel.get(channel) or by_channel[""]
-        if any(button.kind == "link" and button.value.constant is None for button in wording.buttons):
-            # Where a link leads can't be read from the text.
+        if any(button.value.constant is None or button.text.constant is None for button in wording.buttons):
+            # Where a button leads can't be read from the text.
             continue
         pattern = _taken_apart(template, locale, wording.text)
-        if pattern is not None:
+        needed = {one for text in approved.body for one in places(text)}
+        if pattern is not None and needed <= set(pattern.places):
             yield pattern
 
 
@@ -112,12 +113,12 @@ def _taken_apart(template: Template, locale: str, text: Text) -> _Pattern | None
     literals = [_single_blanks(piece) for piece in pieces[::2]]
     literals[0] = literals[0].lstrip()
     literals[-1] = literals[-1].rstrip()
-    places = tuple([place(piece) for piece in pieces[1::2]])
+    holes = tuple([place(piece) for piece in pieces[1::2]])
     letters = sum(len(word) for literal in literals for word in _WORD.findall(literal))
     # Two places with nothing between: where one ends can't be told.
     if letters < OWN_LETTERS_MIN or not all(literals[1:-1]):
         return None
-    return _Pattern(template, locale, tuple(literals), places, letters, len(set(places)) < len(places))
+    return _Pattern(template, locale, tuple(literals), holes, letters, len(set(holes)) < len(holes))
 
 
 def _single_blanks(piece: str) -> str:
@@ -145,8 +146,8 @@ def _rank(locale: str, chain: tuple[str, ...]) -> int:
 
 def _fit(pattern: _Pattern, text: str) -> dict[str, str] | None:
     """What stands in the places if ``text`` is of this pattern."""
-    literals, places = pattern.literals, pattern.places
-    if not places:
+    literals, holes = pattern.literals, pattern.places
+    if not holes:
         return {} if text == literals[0] else None
     if not (text.startswith(literals[0]) and text.endswith(literals[-1])):
         return None
@@ -156,8 +157,8 @@ def _fit(pattern: _Pattern, text: str) -> dict[str, str] | None:
 
     def fits(number: int, at: int) -> bool:
         nonlocal tries
-        name = places[number]
-        final = number == len(places) - 1
+        name = holes[number]
+        final = number == len(holes) - 1
         known = values.get(name)
         if final:
             value = text[at:end].strip()

@@ -34,7 +34,9 @@ from beckon.messaging.contacts import normalise_locale
 from beckon.messaging.wording import (
     STATES,
     Approved,
+    ButtonKind,
     ButtonWords,
+    MediaKind,
     MediaWords,
     Problem,
     Template,
@@ -60,7 +62,8 @@ BUTTON_TEXT_MAX = 25
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 _APPROVED_NAME = re.compile(r"[a-z0-9_]{1,512}\Z")
-_MEDIA = ("image", "video", "document", "audio")
+_BUTTONS: tuple[ButtonKind, ...] = ("link", "reply")
+_MEDIA: tuple[MediaKind, ...] = ("image", "video", "document", "audio")
 _TOP = frozenset({"template", "title", "purpose", "variables", "locales", "channels"})
 _VARIABLE = frozenset({"required", "default", "example"})
 _SAID = frozenset({"subject", "text", "html", "buttons", "media"})
@@ -206,7 +209,7 @@ class _Reading:
     def _buttons(self, value: Any, path: str) -> Iterable[ButtonWords]:
         for index, one in enumerate(self._list(value, path, BUTTONS_MAX)):
             here = f"{path}.{index}"
-            kinds = [kind for kind in ("link", "reply") if isinstance(one, dict) and kind in one]
+            kinds = [kind for kind in _BUTTONS if isinstance(one, dict) and kind in one]
             if len(kinds) != 1 or "text" not in one:
                 self._wrong(here, "template.button", "A button has a text and either a link or a reply.")
                 continue
@@ -220,12 +223,13 @@ class _Reading:
     def _media(self, value: Any, path: str) -> Iterable[MediaWords]:
         for index, one in enumerate(self._list(value, path, MEDIA_MAX)):
             here = f"{path}.{index}"
-            if not isinstance(one, dict) or one.get("kind") not in _MEDIA or "url" not in one:
+            kinds = [kind for kind in _MEDIA if isinstance(one, dict) and one.get("kind") == kind]
+            if not kinds or "url" not in one:
                 self._wrong(here, "template.media", f"Media have a url and a kind: {', '.join(_MEDIA)}.")
                 continue
             self._only(one, {"kind", "url", "caption"}, here)
             caption = self._compiled(one["caption"], f"{here}.caption") if "caption" in one else None
-            yield MediaWords(one["kind"], self._compiled(one["url"], f"{here}.url"), caption)
+            yield MediaWords(kinds[0], self._compiled(one["url"], f"{here}.url"), caption)
 
     def _read_all_approved(self, value: dict[str, Any], wordings: dict[str, dict[str, Wording]]) -> dict[str, Approved]:
         channels = value.get("channels")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -12,6 +12,9 @@ from beckon.messaging.contacts import locale_chain
 
 #: What WhatsApp may say of a template. Only ``approved`` lets it be sent.
 STATES = ("approved", "pending", "rejected", "paused", "disabled")
+
+ButtonKind = Literal["link", "reply"]
+MediaKind = Literal["image", "video", "document", "audio"]
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -53,7 +56,7 @@ class Variable(msgspec.Struct, frozen=True):
 class ButtonWords(msgspec.Struct, frozen=True, eq=False):
     """A button before it is rendered. ``value``: the URL of a link, the payload of a reply."""
 
-    kind: str
+    kind: ButtonKind
     text: Text
     value: Text
 
@@ -61,7 +64,7 @@ class ButtonWords(msgspec.Struct, frozen=True, eq=False):
 class MediaWords(msgspec.Struct, frozen=True, eq=False):
     """A picture, video or document before it is rendered."""
 
-    kind: str
+    kind: MediaKind
     url: Text
     caption: Text | None = None
 
