@@ -1,0 +1,85 @@
+"""The book of links, as these doors need it, and the one over the database."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from beckon.core.contact import Contact
+from beckon.core.delivery import Delivery
+from beckon.core.event import Event
+from beckon.doors.customer import acts
+from beckon.store.database import Database
+from beckon.web.links import COLUMNS, Link
+from beckon.workspaces import Workspaces
+
+_contact = msgspec.json.Decoder(Contact).decode
+_delivery = msgspec.json.Decoder(Delivery).decode
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What the pages say about a link's message."""
+
+    business: str = ""
+    locale: str = ""
+    #: on which channel the message went out; empty: not known.
+    channel: str = ""
+    purpose: str = "transactional"
+
+
+class LinkBook(Protocol):
+    """Finds links, and takes what customers do with them."""
+
+    async def find_link(self, code: str) -> Link | None: ...
+
+    async def facts(self, link: Link) -> Facts: ...
+
+    async def clicked(self, link: Link, now_ms: int) -> None: ...
+
+    async def stopped(self, link: Link, purpose: str, channel: str, how: str, now_ms: int) -> None: ...
+
+
+class StoredLinks:
+    """The links of the database; acts go to ``accept`` as everything does."""
+
+    def __init__(
+        self,
+        database: Database,
+        workspaces: Workspaces,
+        accept: Callable[[Sequence[Event]], Awaitable[object]],
+    ) -> None:
+        self._database = database
+        self._workspaces = workspaces
+        self._accept = accept
+
+    async def find_link(self, code: str) -> Link | None:
+        """The link's row; the signature was checked before."""
+        sql = f"SELECT {', '.join(COLUMNS)} FROM links WHERE code = ?"  # noqa: S608 -- our own column names
+        rows = await self._database.fetch(sql, (code,))
+        return msgspec.convert(dict(zip(COLUMNS, rows[0], strict=True)), Link) if rows else None
+
+    async def facts(self, link: Link) -> Facts:
+        """The business's name, the contact's language, the message's channel."""
+        contacts, deliveries = await self._database.fetch_all(
+            (
+                ("SELECT body FROM contacts WHERE id = ?", (link.contact,)),
+                ("SELECT body FROM deliveries WHERE id = ?", (link.delivery,)),
+            )
+        )
+        library = self._workspaces.get(link.workspace)
+        locale = _contact(str(contacts[0][0])).locale if contacts else ""
+        delivery = _delivery(str(deliveries[0][0])) if deliveries else None
+        return Facts(
+            business=library.settings.name if library else "",
+            locale=locale or (library.settings.locale if library else ""),
+            channel=delivery.choice.channel if delivery and delivery.choice else "",
+            purpose=delivery.purpose if delivery else "transactional",
+        )
+
+    async def clicked(self, link: Link, now_ms: int) -> None:
+        """Accept ``link.clicked``."""
+        await self._accept([acts.clicked(link, now_ms)])
+
+    async def stopped(self, link: Link, purpose: str, channel: str, how: str, now_ms: int) -> None:
+        """Accept ``consent.changed``."""
+        await self._accept([acts.stopped(link, purpose, channel, how, now_ms)])
