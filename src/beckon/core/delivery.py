@@ -7,16 +7,17 @@ import msgspec
 #: What may follow what. Receipts come late, twice and out of order: a state that may not follow is ignored, and
 #: noted on the delivery. The picture in the docs and a property test come from this table.
 TRANSITIONS: dict[str, frozenset[str]] = {
-    "queued": frozenset({"sending", "scheduled", "cancelled", "undeliverable"}),
+    # delivered and read: the receipt of an earlier attempt, which a re-send or a retry had given up.
+    "queued": frozenset({"sending", "scheduled", "cancelled", "undeliverable", "delivered", "read"}),
     "scheduled": frozenset({"queued", "sending", "cancelled", "undeliverable"}),
     "sending": frozenset({"sent", "retrying", "doubtful", "delivered", "read", "failed", "undeliverable"}),
     "doubtful": frozenset({"sending", "sent", "retrying", "delivered", "read", "failed", "undeliverable"}),
-    "retrying": frozenset({"sending", "cancelled", "undeliverable"}),
+    "retrying": frozenset({"sending", "cancelled", "undeliverable", "delivered", "read"}),
     "sent": frozenset({"delivered", "read", "failed", "sending"}),
     "failed": frozenset({"sending", "undeliverable", "delivered", "read"}),
     "delivered": frozenset({"read"}),
     "read": frozenset(),
-    "undeliverable": frozenset({"sending", "queued"}),
+    "undeliverable": frozenset({"sending", "queued", "delivered", "read"}),
     "cancelled": frozenset({"queued"}),
 }
 
