@@ -5,6 +5,7 @@ how to put itself on paper. Sequences stack blocks on one spine. ``if`` and ``ch
 what happens on the side (time-out, error) hangs to the right and comes back. So nothing ever crosses.
 """
 
+import re
 from collections.abc import Callable, Sequence
 
 from beckon.core.clock import iso
@@ -23,6 +24,8 @@ _SIDE = 40.0
 _TITLE = 13.5
 _DETAIL = 11.5
 _TEXT_LEFT = 54.0
+
+_VALUE = re.compile(r"\{\{-?\s*([\w.-]+)[^}]*\}\}")
 
 #: Each kind's colour role, and what it is called.
 _LOOKS: dict[str, tuple[str, str]] = {
@@ -402,12 +405,15 @@ def _words(step: made.Step) -> tuple[str, bool, list[str]]:
 
 
 def _say(expression: Expression | Condition | None, empty: str = "") -> str:
-    """An expression for people: a constant as it is, a path by its last words."""
+    """An expression for people: a constant as it is, one path as a path, text with ‹names› where values go."""
     if expression is None:
         return empty
     if isinstance(expression, Constant):
         return expression.words
-    return " ".join(expression.source.replace("{{", "").replace("}}", "").split()) or "…"
+    source = " ".join(expression.source.split())
+    if source.startswith("{{") and source.endswith("}}") and source.count("{{") == 1:
+        return source[2:-2].strip()
+    return _VALUE.sub(lambda found: f"‹{found[1].rpartition('.')[2]}›", source) or "…"
 
 
 def _human(name: str) -> str:
