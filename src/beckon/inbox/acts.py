@@ -113,7 +113,5 @@ def _words(text: str, most: int, what: str) -> str:
     if not words:
         raise Refused("text.empty", f"{what} is empty.", field="text")
     if len(words) > most:
-        raise Refused(
-            "text.too_long", f"{what} has {len(words)} characters; {most} are allowed.", field="text"
-        )
+        raise Refused("text.too_long", f"{what} has {len(words)} characters; {most} are allowed.", field="text")
     return words

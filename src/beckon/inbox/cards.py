@@ -69,11 +69,7 @@ def lay_out(fields: Mapping[str, Any], cards: Sequence[Card] = ()) -> Laid:
     if card is None:
         return Laid("Results", _rows(fields, 0))
     named = {field.name: field for field in card.fields}
-    rows = [
-        Row(field.label, _value(fields[field.name], 0, field))
-        for field in card.fields
-        if field.name in fields
-    ]
+    rows = [Row(field.label, _value(fields[field.name], 0, field)) for field in card.fields if field.name in fields]
     rest = {name: value for name, value in fields.items() if name not in named and name not in card.quiet}
     return Laid(card.title, (*rows, *_rows(rest, 0)))
 
@@ -84,9 +80,7 @@ def readable(name: str) -> str:
     if not parted:
         return name
     words = parted.split()
-    return " ".join(
-        [words[0][:1].upper() + words[0][1:], *(w if w.isupper() else w.lower() for w in words[1:])]
-    )
+    return " ".join([words[0][:1].upper() + words[0][1:], *(w if w.isupper() else w.lower() for w in words[1:])])
 
 
 def _rows(fields: Mapping[str, Any], depth: int) -> tuple[Row, ...]:

@@ -89,9 +89,7 @@ def _moved(before: Conversation, state: str) -> Conversation:
 
 def _assigned(before: Conversation, fields: dict[str, object]) -> Conversation:
     inbox, agent = fields.get("inbox"), fields.get("agent")
-    return assign(
-        before, inbox=inbox if type(inbox) is str else "", agent=agent if type(agent) is str else ""
-    )
+    return assign(before, inbox=inbox if type(inbox) is str else "", agent=agent if type(agent) is str else "")
 
 
 def _closed(before: Conversation, _: dict[str, object]) -> Conversation:

@@ -152,9 +152,7 @@ BODIES: dict[str, type[Body]] = {
 }
 
 _encode = msgspec.json.Encoder().encode
-_decoders: dict[str, msgspec.json.Decoder[Body]] = {
-    kind: msgspec.json.Decoder(body) for kind, body in BODIES.items()
-}
+_decoders: dict[str, msgspec.json.Decoder[Body]] = {kind: msgspec.json.Decoder(body) for kind, body in BODIES.items()}
 
 
 def read_body(kind: str, body: str) -> Body:
@@ -213,9 +211,7 @@ def entry_for_post(command: Post, *, contact: str, author: str, at_ms: int) -> E
 
 def entry_for_notice(command: Notify, *, contact: str, author: str, at_ms: int) -> Entry:
     """The entry of a ``notify:`` step."""
-    return _entry(
-        command.workspace, contact, at_ms, author, Notice(inbox=command.inbox, text=cut(command.text))
-    )
+    return _entry(command.workspace, contact, at_ms, author, Notice(inbox=command.inbox, text=cut(command.text)))
 
 
 def entry_for_status(workspace: str, contact: str, text: str, *, author: str, at_ms: int) -> Entry:
@@ -240,11 +236,7 @@ def assigned_words(inbox: str, agent: str) -> str:
         return f"gave the conversation to {agent} in the inbox {inbox}"
     if agent:
         return f"gave the conversation to {agent}"
-    return (
-        f"moved the conversation to the inbox {inbox}"
-        if inbox
-        else "took the conversation out of every inbox"
-    )
+    return f"moved the conversation to the inbox {inbox}" if inbox else "took the conversation out of every inbox"
 
 
 _KIND_OF: dict[type, str] = {body: kind for kind, body in BODIES.items()}
@@ -309,9 +301,7 @@ def _plain(fields: dict[str, Any]) -> list[str]:
 
 
 def _button(button: Button) -> MessageButton:
-    return MessageButton(
-        text=button.text, kind=button.kind, url=button.value if button.kind == "link" else ""
-    )
+    return MessageButton(text=button.text, kind=button.kind, url=button.value if button.kind == "link" else "")
 
 
 def _word(fields: dict[str, Any], name: str) -> str:
@@ -365,9 +355,7 @@ def _clicked(event: Event, fields: dict[str, Any], contact: str, _: Delivery | N
     return (_entry(event.workspace, contact, _at_ms(event), "contact", body),)
 
 
-def _undeliverable(
-    event: Event, fields: dict[str, Any], contact: str, delivery: Delivery | None
-) -> tuple[Entry, ...]:
+def _undeliverable(event: Event, fields: dict[str, Any], contact: str, delivery: Delivery | None) -> tuple[Entry, ...]:
     named = fields.get("passed_over")
     passed = tuple(
         [
@@ -383,9 +371,7 @@ def _undeliverable(
 
 
 def _noted(event: Event, fields: dict[str, Any], contact: str, _: Delivery | None) -> tuple[Entry, ...]:
-    return (
-        _entry(event.workspace, contact, _at_ms(event), _by(fields), Note(text=cut(_word(fields, "text")))),
-    )
+    return (_entry(event.workspace, contact, _at_ms(event), _by(fields), Note(text=cut(_word(fields, "text")))),)
 
 
 def _assigned(event: Event, fields: dict[str, Any], contact: str, _: Delivery | None) -> tuple[Entry, ...]:
@@ -398,9 +384,7 @@ def _closed(event: Event, fields: dict[str, Any], contact: str, _: Delivery | No
 
 
 def _reopened(event: Event, fields: dict[str, Any], contact: str, _: Delivery | None) -> tuple[Entry, ...]:
-    return (
-        _entry(event.workspace, contact, _at_ms(event), _by(fields), Status("reopened the conversation")),
-    )
+    return (_entry(event.workspace, contact, _at_ms(event), _by(fields), Status("reopened the conversation")),)
 
 
 _FROM_EVENTS = {

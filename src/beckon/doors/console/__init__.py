@@ -18,6 +18,7 @@ from beckon.doors.console.parts import (
     Template,
     TemplatePreview,
 )
+from beckon.doors.console.pictures import drawing_css
 
 __all__ = ["ConsoleParts", "FlowProblem", "Library", "Panel", "Template", "TemplatePreview", "routes"]
 
@@ -53,6 +54,7 @@ def routes(parts: ConsoleParts) -> list[Route]:
         "/console/deliveries/{delivery}/resend": deliveries.resend,
     }
     return [
+        Route("/console/drawing.css", drawing_css, methods=["GET"]),
         Route("/console/sign-in", doors.sign_in(parts), methods=["GET", "POST"]),
         *(Route(path, signed(parts, view), methods=["GET"]) for path, view in pages.items()),
         *(Route(path, signed(parts, view), methods=["POST"]) for path, view in acts.items()),

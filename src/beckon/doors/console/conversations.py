@@ -1,6 +1,6 @@
 """Conversations: the list, the thread, and what a person does in it. Every act is an event handed in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import urlencode
 
 import msgspec
@@ -14,7 +14,7 @@ from beckon.core.event import Event
 from beckon.doors.console import reading, words
 from beckon.doors.console.gate import Flash, Visit, gather, to
 from beckon.inbox import acts
-from beckon.inbox.cards import Laid, lay_out
+from beckon.inbox.cards import Laid, lay_out, readable
 from beckon.inbox.entries import Body, Results
 from beckon.inbox.reading import (
     ConversationFilter,
@@ -27,6 +27,7 @@ from beckon.inbox.reading import (
     thread,
 )
 from beckon.web.filters import moment
+from beckon.web.locales import ENDONYMS
 from beckon.web.problems import status_of
 
 STATES = ("open", "closed")
@@ -176,7 +177,7 @@ async def _thread_page(
         "conversations.html",
         http_status=status,
         title=found.contact.name or "Conversation",
-        topics=("conversations", f"contact:{contact}"),
+        topics=("conversations", f"conversation:{contact}"),
         listed=listed,
         wanted=wanted,
         inboxes=boxes,
@@ -188,6 +189,7 @@ async def _thread_page(
         bubbles=bubbles(visit, found),
         channels=channel_lines(found.contact, tuple(visit.library.channel_order)),
         consents=_consents(found.contact),
+        endonyms=ENDONYMS,
         panels=await _panels(visit, contact),
         draft=draft,
         mode=mode,
@@ -254,9 +256,12 @@ async def _listed(visit: Visit, wanted: ConversationFilter) -> Page[ListedConver
     return await conversations(visit.reader, visit.workspace, wanted, visit.query("after", 120))
 
 
-async def _inboxes(visit: Visit) -> tuple[str, ...]:
+async def _inboxes(visit: Visit) -> dict[str, str]:
+    """Every inbox with its title; one that only conversations still name goes by its name."""
     used = await inboxes(visit.reader, visit.workspace)
-    return tuple(dict.fromkeys((*visit.library.inboxes, *used)))
+    named = visit.library.inboxes
+    titles = named if isinstance(named, Mapping) else dict.fromkeys(named, "")
+    return {name: titles.get(name) or readable(name) for name in dict.fromkeys((*titles, *used))}
 
 
 async def _panels(visit: Visit, contact: str) -> tuple[Box, ...]:

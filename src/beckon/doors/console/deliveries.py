@@ -98,7 +98,7 @@ async def _page(visit: Visit) -> Response:
     return await visit.show(
         "delivery.html",
         title="Delivery",
-        topics=(f"delivery:{found.id}",),
+        topics=("deliveries",),
         delivery=found,
         state=words.delivery_state(found),
         contact_name=names.get(found.contact, ""),

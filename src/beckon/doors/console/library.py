@@ -1,10 +1,10 @@
 """Flows and templates: what the workspace can do, in the versions it has."""
 
-from markupsafe import Markup
 from starlette.responses import Response
 
 from beckon.doors.console import reading, words
 from beckon.doors.console.gate import Visit, gather
+from beckon.doors.console.pictures import for_page
 
 _LOCALES = ("en", "fr", "de", "nl-BE", "it", "es", "sv", "no")
 
@@ -27,15 +27,14 @@ async def show_flow(visit: Visit) -> Response:
     wanted = visit.query("version", 80)
     chosen = next((one for one in versions if one.version == wanted), current)
     text = await reading.definition_text(visit.reader, visit.workspace, "flow", name, chosen.version)
-    drawing = visit.library.drawing(name, chosen.version)
     return await visit.show(
         "flow.html",
         title=name,
-        name=name,
+        flow_name=name,
         versions=versions,
         chosen=chosen,
         text=text or "",
-        drawing=Markup(drawing) if drawing else None,  # noqa: S704 -- our own diagram, its texts escaped
+        drawing=for_page(visit.library.drawing(name, chosen.version)),
         problems=visit.library.problems(name) if chosen.current else (),
         starts=visit.library.starts_on(name),
     )

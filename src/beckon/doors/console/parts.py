@@ -9,6 +9,7 @@ from markupsafe import Markup
 from beckon.core.clock import Clock
 from beckon.core.event import Event
 from beckon.core.message import Rendered
+from beckon.flows.run import Taken
 from beckon.inbox.cards import Card
 from beckon.inbox.reading import Reader
 from beckon.web.live import Hub
@@ -58,14 +59,16 @@ class Library(Protocol):
     def time_zone(self) -> str: ...
 
     @property
-    def inboxes(self) -> Sequence[str]:
-        """The team inboxes that the settings name."""
+    def inboxes(self) -> Mapping[str, str] | Sequence[str]:
+        """The team inboxes that the settings name, each with its title where there is one."""
         ...
 
     @property
     def channel_order(self) -> Sequence[str]: ...
 
-    def drawing(self, flow: str, version: str, taken: Sequence[str] = (), current: str = "") -> str | None:
+    def drawing(
+        self, flow: str, version: str, taken: Sequence[Taken] = (), current: str = "", *, ended: bool = False
+    ) -> str | None:
         """The flow's diagram as SVG, the path taken and the current step marked; None: no such version."""
         ...
 

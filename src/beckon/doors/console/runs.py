@@ -3,12 +3,12 @@
 from urllib.parse import urlencode
 
 import msgspec
-from markupsafe import Markup
 from starlette.responses import Response
 
 from beckon.doors.console import reading, words
 from beckon.doors.console.gate import Visit, gather
-from beckon.flows.run import Run, Taken, decode_run
+from beckon.doors.console.pictures import for_page
+from beckon.flows.run import FINAL, Run, Taken, decode_run
 from beckon.inbox.reading import contact_names
 
 
@@ -16,8 +16,6 @@ class Stop(msgspec.Struct, frozen=True):
     """One line of a run's timeline."""
 
     taken: Taken
-    #: the same step was taken before: a loop, a second try.
-    again: bool
     #: how long after the line before, in ms.
     after_ms: int
 
@@ -38,7 +36,7 @@ async def show_list(visit: Visit) -> Response:
         topics=("runs",),
         listed=listed,
         names=names,
-        status=status,
+        chosen_status=status,
         flow=flow,
         flows=[one.name for one in flows],
         states=words.RUN,
@@ -54,18 +52,20 @@ async def show(visit: Visit) -> Response:
         return await visit.missing("run")
     line, body = found
     run = decode_run(body)
-    path = tuple(one.step for one in run.history)
-    drawing = visit.library.drawing(run.flow, run.version, path, run.pointer)
+    over = run.status in FINAL
+    drawing = visit.library.drawing(
+        run.flow, run.version, run.history, "" if over else run.pointer, ended=run.status == "done"
+    )
     names = await contact_names(visit.reader, visit.workspace, (run.contact,))
     return await visit.show(
         "run.html",
         title=f"{run.flow}: {run.key}",
-        topics=(f"run:{run.id}",),
+        topics=() if over else ("runs",),
         run=run,
         line=line,
         state=words.state(words.RUN, run.status),
         contact_name=names.get(run.contact, ""),
-        drawing=Markup(drawing) if drawing else None,  # noqa: S704 -- our own diagram, its texts escaped
+        drawing=for_page(drawing),
         stops=stops(run),
         waits=[words.wait_words(run, wait, visit.now_ms, visit.library.time_zone) for wait in run.waiting],
         variables=_shown(run),
@@ -74,12 +74,10 @@ async def show(visit: Visit) -> Response:
 
 def stops(run: Run) -> tuple[Stop, ...]:
     """The run's history as a timeline."""
-    seen: set[str] = set()
     out: list[Stop] = []
     before = run.created_ms
     for taken in run.history:
-        out.append(Stop(taken, taken.step in seen, max(0, taken.at_ms - before)))
-        seen.add(taken.step)
+        out.append(Stop(taken, max(0, taken.at_ms - before)))
         before = taken.at_ms
     return tuple(out)
 

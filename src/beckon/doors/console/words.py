@@ -141,9 +141,10 @@ def until(at_ms: int, now_ms: int, time_zone: str) -> str:
 
 def wait_words(run: Run, wait: Wait, now_ms: int, time_zone: str) -> str:
     """What a run waits for: ``waits for checkin.finished with visit V-1 until tomorrow 09:00``."""
-    said = [f"{one.type}{_with(run, one.type, one.names, one.key)}" for one in wait.keys]
     if wait.command:
-        said.append("the outcome of its last step")
+        said = ["what becomes of its last step"]
+    else:
+        said = [f"{one.type}{_with(run, one.type, one.names, one.key)}" for one in wait.keys]
     end = until(wait.deadline_ms, now_ms, time_zone) if wait.deadline_ms else ""
     if not said:
         return f"waits until {end}" if end else "waits"

@@ -1,0 +1,24 @@
+"""Pictures: a flow's diagram inside a page. Its style comes as a file, since no page may carry one of its own."""
+
+import re
+
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import Response
+
+from beckon.flows.diagram import STYLE
+
+_SHEET = re.compile(r"<style>.*?</style>", re.DOTALL)
+_OWN = re.compile(r"^(<svg\b[^>]*?) style=\"[^\"]*\"")
+
+
+def for_page(svg: str | None) -> Markup | None:
+    """The diagram without the styles that it brings along; ``drawing.css`` says the same."""
+    if svg is None:
+        return None
+    return Markup(_OWN.sub(r"\1", _SHEET.sub("", svg)))  # noqa: S704 -- our own diagram, its texts escaped
+
+
+async def drawing_css(request: Request) -> Response:
+    """The diagrams' style sheet."""
+    return Response(STYLE, media_type="text/css", headers={"Cache-Control": "public, max-age=3600"})
