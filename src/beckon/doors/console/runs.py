@@ -67,6 +67,7 @@ async def show(visit: Visit) -> Response:
         contact_name=names.get(run.contact, ""),
         drawing=for_page(drawing),
         stops=stops(run),
+        sentence=words.sentence,
         waits=[words.wait_words(run, wait, visit.now_ms, visit.library.time_zone) for wait in run.waiting],
         variables=_shown(run),
     )

@@ -62,6 +62,11 @@ OUTCOME_TONE = {
 CHANNELS = {"oem_app": "OEM app", "whatsapp": "WhatsApp", "sms": "SMS", "email": "Email"}
 
 
+def sentence(text: str) -> str:
+    """The words with a capital at their beginning, unless they begin with the name of an event."""
+    return text if "." in text.partition(" ")[0] else text[:1].upper() + text[1:]
+
+
 def channel_word(name: str) -> str:
     """A channel's name for people."""
     return CHANNELS.get(name) or name.replace("_", " ").capitalize() or "No channel"
