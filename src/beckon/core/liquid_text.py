@@ -58,7 +58,10 @@ _TAGS = frozenset(
 # make bytes; `date` is ours, without a clock.
 _LEFT_OUT = ("safe", "strip_html", "escapejs", "base64_url_safe_encode", "base64_url_safe_decode", "date")
 
-_PLAIN = re.compile(r"\{\{-?\s*([A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*)\s*-?\}\}")
+_PLAIN = re.compile(
+    r"\{\{-?\s*([A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*)\s*"
+    r"(?:\|\s*default:\s*(?:'([^'{}]*)'|\"([^\"{}]*)\")\s*)?-?\}\}"
+)
 _WORDS_OF_LIQUID = frozenset({"true", "false", "nil", "null", "empty", "blank", "size", "first", "last"})
 _BLANKS = re.compile(rf"\s{{{BLANKS_MAX}}}")
 _DIRECTIVES = re.compile(r"%[-]?[aAbBdHIjmMpSyYZz%]|[^%]")
@@ -79,7 +82,8 @@ class Text:
         self.paths: tuple[tuple[str, ...], ...] = ()
         #: the first names of ``paths``, sorted.
         self.variables: tuple[str, ...] = ()
-        self._pieces: tuple[str | tuple[str, ...], ...] = ()
+        #: words, and paths with what stands in where there is nothing (None: an error).
+        self._pieces: tuple[str | tuple[tuple[str, ...], str | None], ...] = ()
         self._template: BoundTemplate | None = None
         self._native: tuple[str, ...] | FilteredExpression | None = None
 
@@ -94,12 +98,18 @@ class Text:
             if type(piece) is str:
                 out.append(piece)
                 continue
+            path, default = piece
             value: Any = scope
-            for name in piece:
-                try:
+            try:
+                for name in path:
                     value = value[name]
-                except (KeyError, TypeError, IndexError):
-                    raise _missing(".".join(piece)) from None
+            except (KeyError, TypeError, IndexError):
+                if default is None:
+                    raise _missing(".".join(path)) from None
+                value = None
+            if default is not None and (value is None or value is False or value in ("", [], {})):
+                out.append(default)
+                continue
             text = value if type(value) is str else as_text(value)
             out.append(str(escape(text)) if self.html else text)
         whole = "".join(out)
@@ -202,7 +212,7 @@ def _read_pieces(text: Text) -> bool:
     """Take the quick way if the source has nothing but plain paths in it."""
     if "{%" in text.source or text.source.count("{{") != text.source.count("}}"):
         return False
-    pieces: list[str | tuple[str, ...]] = []
+    pieces: list[str | tuple[tuple[str, ...], str | None]] = []
     at = 0
     for hit in _PLAIN.finditer(text.source):
         # `{{-` takes the blanks around it away: left to Liquid.
@@ -213,17 +223,19 @@ def _read_pieces(text: Text) -> bool:
             return False
         if hit.start() > at:
             pieces.append(text.source[at : hit.start()])
-        pieces.append(path)
+        default = hit[2] if hit[2] is not None else hit[3]
+        # The author's own words are HTML already where the text is.
+        pieces.append((path, default))
         at = hit.end()
     if at < len(text.source):
         pieces.append(text.source[at:])
     if any(type(piece) is str and ("{{" in piece or "}}" in piece) for piece in pieces):
         return False
     text._pieces = tuple(pieces)
-    text.paths = tuple(dict.fromkeys(piece for piece in pieces if type(piece) is tuple))
+    text.paths = tuple(dict.fromkeys(piece[0] for piece in pieces if type(piece) is tuple))
     text.variables = tuple(sorted({path[0] for path in text.paths}))
-    if len(pieces) == 1 and type(pieces[0]) is tuple:
-        text._native = pieces[0]
+    if len(pieces) == 1 and type(pieces[0]) is tuple and pieces[0][1] is None:
+        text._native = pieces[0][0]
     return True
 
 
