@@ -95,7 +95,7 @@ class Text:
             return self._rendered(scope)
         out = []
         for piece in self._pieces:
-            if type(piece) is str:
+            if isinstance(piece, str):
                 out.append(piece)
                 continue
             path, default = piece
