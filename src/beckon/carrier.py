@@ -18,12 +18,13 @@ from beckon.core.clock import Clock
 from beckon.core.command import Call, Http, Send
 from beckon.core.contact import Contact
 from beckon.core.delivery import Choice, Delivery
-from beckon.core.errors import BeckonError, Misconfigured, Refused, Unavailable
+from beckon.core.errors import BeckonError, Misconfigured, Refused, Unavailable, Unsupported
 from beckon.core.event import Event
 from beckon.core.message import Outbound, Rendered
 from beckon.intake.accept import Intake
 from beckon.messaging.channel import Connections
 from beckon.messaging.choose import Open, choose
+from beckon.messaging.deliveries import tried
 from beckon.messaging.render import render
 from beckon.outbox.queue import Item, Queue, claim, removed, retried
 from beckon.outbox.rates import Rate
@@ -276,32 +277,11 @@ class Carrier:
     ) -> "Ready | Choice":
         now = self._clock.now_ms()
         template = library.template(command.template) if command.template else None
-        tried = {
-            attempt.channel: attempt.why or attempt.outcome
-            for attempt in delivery.attempts[delivery.fresh_from :]
-            if attempt.outcome != "doubtful" and not self._goes_on(attempt.outcome, delivery, attempt.channel)
-        }
+        used = tried(delivery)
         offers = {
             name: Open(channel.provider, channel.capabilities, self._long_pause(item.workspace, channel.provider))
             for name, channel in library.channels.items()
         }
-        choice = choose(
-            contact=contact,
-            order=contact.channel_order or library.settings.channels,
-            via=command.via,
-            content=template,
-            text=command.text,
-            templates=library.templates,
-            variables=command.variables,
-            purpose=command.purpose,
-            channels=offers,
-            approvals=library.approvals,
-            tried=tried,
-            now_ms=now,
-            locale=command.locale or contact.locale or library.settings.locale,
-        )
-        if not choice.channel:
-            return choice
         links: list[tuple[str, str]] = []
 
         def link(url: str) -> str:
@@ -309,27 +289,47 @@ class Carrier:
             links.append((code, url))
             return f"{self._address}/go/{code}"
 
-        rendered = render(
-            library.template(choice.template) if choice.template else template,
-            choice=choice,
-            text=command.text,
-            contact=contact,
-            variables=command.variables,
-            settings=library.settings,
-            capabilities=library.channels[choice.channel].capabilities,
-            locale=command.locale,
-            link=link,
-        )
+        # Once for each channel at most: one that can't say the message is passed over, and the next is asked.
+        for _ in range(len(offers) + 1):
+            choice = choose(
+                contact=contact,
+                order=contact.channel_order or library.settings.channels,
+                via=command.via,
+                content=template,
+                text=command.text,
+                templates=library.templates,
+                variables=command.variables,
+                purpose=command.purpose,
+                channels=offers,
+                approvals=library.approvals,
+                tried=used,
+                now_ms=now,
+                locale=command.locale or contact.locale or library.settings.locale,
+            )
+            if not choice.channel:
+                return choice
+            links.clear()
+            try:
+                rendered = render(
+                    library.template(choice.template) if choice.template else template,
+                    choice=choice,
+                    text=command.text,
+                    contact=contact,
+                    variables=command.variables,
+                    settings=library.settings,
+                    capabilities=library.channels[choice.channel].capabilities,
+                    locale=command.locale,
+                    link=link,
+                )
+                break
+            except Unsupported as error:
+                used[choice.channel] = error.why
+        else:
+            return choice
         address = contact.address(choice.channel)
         if address is None:
             raise Refused("message.address", f"the contact has no address on {choice.channel}")
         return Ready(item, library, delivery, choice, rendered, address.external_id, links)
-
-    @staticmethod
-    def _goes_on(outcome: str, delivery: Delivery, channel: str) -> bool:
-        """A try that may be repeated on the same channel: the last one, while the delivery is being retried."""
-        last = delivery.attempts[-1]
-        return delivery.state in ("retrying", "doubtful") and last.channel == channel and outcome == "unavailable"
 
     def _long_pause(self, workspace: str, provider: str) -> str | None:
         """A provider that is left alone for longer than a retry would wait is passed over, with the reason."""

@@ -13,6 +13,7 @@ def serve_app(app: Any, host: str, port: int, *, log_level: str = "warning") -> 
         port=port,
         loop="uvloop",
         http="httptools",
+        interface="asgi3",
         lifespan="on",
         access_log=False,
         log_level=log_level,

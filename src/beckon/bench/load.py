@@ -23,13 +23,15 @@ def closed_loop(job: dict[str, Any]) -> dict[str, Any]:
         opened.send(_request(head, tail, number))
         number += 1
     open_count = len(sockets)
+    expect = job["expect"].encode()
+    halves: dict[int, bytes] = {}
     while open_count:
         for descriptor, _ in poll.poll():
-            reply = sockets[descriptor].recv(65536)
-            if not reply.startswith(job["expect"].encode()):
+            reply = _whole(sockets[descriptor], descriptor, halves)
+            if reply is None:
+                continue
+            if not reply.startswith(expect):
                 refused += 1
-                if not reply:
-                    raise SystemExit("the server closed a connection")
             answered += 1
             if number - job["first"] < count and time.perf_counter() < deadline:
                 sockets[descriptor].send(_request(head, tail, number))
@@ -51,6 +53,8 @@ def paced(job: dict[str, Any]) -> dict[str, Any]:
     gap = 1 / job["per_second"]
     started = time.perf_counter()
     due, end = started, started + job["seconds"]
+    expect = job["expect"].encode()
+    halves: dict[int, bytes] = {}
     busy = 0
     while True:
         now = time.perf_counter()
@@ -65,12 +69,30 @@ def paced(job: dict[str, Any]) -> dict[str, Any]:
         if due >= end and not busy:
             break
         for descriptor, _ in poll.poll(max(0.0, min(due - time.perf_counter(), 0.05)) if free else 0.05):
-            if not sockets[descriptor].recv(65536).startswith(job["expect"].encode()):
+            reply = _whole(sockets[descriptor], descriptor, halves)
+            if reply is None:
+                continue
+            if not reply.startswith(expect):
                 refused += 1
             answered += 1
             busy -= 1
             free.append(descriptor)
     return {"answered": answered, "refused": refused, "seconds": time.perf_counter() - started, "next": number, "late": late}
+
+
+def _whole(opened: socket.socket, descriptor: int, halves: dict[int, bytes]) -> bytes | None:
+    """The answer once all of it is there: head and body may come apart."""
+    piece = opened.recv(65536)
+    if not piece:
+        raise SystemExit("the server closed a connection")
+    reply = halves.pop(descriptor, b"") + piece
+    end = reply.find(b"\r\n\r\n")
+    if end > 0:
+        at = reply.lower().find(b"content-length:")
+        if len(reply) >= end + 4 + int(reply[at + 15 : reply.index(b"\r\n", at)]):
+            return reply
+    halves[descriptor] = reply
+    return None
 
 
 def _connect(poll: "select.epoll", job: dict[str, Any]) -> dict[int, socket.socket]:

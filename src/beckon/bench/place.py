@@ -54,13 +54,13 @@ variables:
   mark: { required: true }
 channels:
   whatsapp:
-    approved: { name: bench_message, state: approved, languages: { en: en }, body: ["{{ contact.name }}", "{{ mark }}"], button: ["{{ slug }}"] }
+    approved: { name: bench_message, state: approved, languages: { en: en } }
 locales:
   en:
     text: "Hello {{ contact.name }}, please check in before your visit. {{ mark }}"
     buttons:
-      - link: Check in
-        url: "https://check.example/{{ slug }}"
+      - text: Check in
+        link: "https://check.example/{{ slug }}"
 """
 
 #: What the load generator posts; %N, %C and %T are filled in by it.

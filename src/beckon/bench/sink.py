@@ -1,7 +1,7 @@
 """The sink: a process of its own that takes messages as WhatsApp's Cloud API would, and notes when they came.
 
 ``GET /count`` gives how many came, how many came twice, and when the last one did; ``GET /latencies`` the times from
-``%T`` in the event to here, in microseconds, since the last time it was asked.
+``%T`` in the event to here, in microseconds, since the last time it was asked; ``GET /numbers`` how often each came.
 """
 
 import asyncio
@@ -58,6 +58,9 @@ class Taking(asyncio.Protocol):
             self._answer(
                 json.dumps({"count": len(seen.numbers), "twice": twice, "last_ns": seen.last_ns, "all": seen.count}).encode()
             )
+            return
+        if self._url == b"/numbers":
+            self._answer(json.dumps({number.decode(): times for number, times in seen.numbers.items()}).encode())
             return
         if self._url == b"/latencies":
             self._answer(json.dumps(seen.latencies_us).encode())
