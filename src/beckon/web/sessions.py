@@ -172,7 +172,7 @@ class Sessions:
         token = ids.secret(32)
         now_ms = self._clock.now_ms()
         changes = Changes()
-        changes.execute("DELETE FROM sessions WHERE expires_ms < ?", (now_ms,))
+        changes.execute("DELETE FROM sessions WHERE expires_ms <= ?", (now_ms,))
         changes.insert(SESSIONS, (digest_of(token), person.id, now_ms + SESSION_MS))
         await self._database.commit(changes)
         return token

@@ -54,7 +54,7 @@ class StoredLinks:
 
     async def find_link(self, code: str) -> Link | None:
         """The link's row; the signature was checked before."""
-        sql = f"SELECT {', '.join(COLUMNS)} FROM links WHERE code = ?"  # noqa: S608 -- our own column names
+        sql = f"SELECT {', '.join(COLUMNS)} FROM links WHERE code = ?"
         rows = await self._database.fetch(sql, (code,))
         return msgspec.convert(dict(zip(COLUMNS, rows[0], strict=True)), Link) if rows else None
 

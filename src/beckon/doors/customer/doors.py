@@ -122,7 +122,8 @@ def _page(request: Request, name: str, facts: Facts, *, status: int = 200, code:
 
     def say(key: str) -> str:
         where = WORDS.text(locale, channel if WORDS.has(channel) else "channel.any")
-        return WORDS.text(locale, key, business=business, channel=where)
+        text = WORDS.text(locale, key, business=business, channel=where)
+        return text[:1].upper() + text[1:]
 
     return page(
         request,

@@ -1,0 +1,119 @@
+"""Live streams: what changed, once, bounded, and a refresh after a break."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+from starlette.requests import Request
+
+from beckon.core.errors import Refused, Unavailable
+from beckon.web import live
+from beckon.web.live import PENDING_MAX, Hub
+
+
+def request(last_event_id: str = "") -> Request:
+    headers = [(b"last-event-id", last_event_id.encode())] if last_event_id else []
+    return Request({"type": "http", "method": "GET", "path": "/live", "headers": headers, "query_string": b""})
+
+
+async def test_a_page_hears_of_its_own_topics_and_workspace_only():
+    hub = Hub()
+    stream = hub.subscribe("main", ["conversations"])
+    hub.publish("main", ["deliveries"], 1)
+    hub.publish("other", ["conversations"], 2)
+    hub.publish("main", ["conversations"], 3)
+    assert await stream.take() == [("conversations", 3)]
+    stream.close()
+
+
+async def test_many_changes_to_one_topic_are_one_event():
+    hub = Hub()
+    stream = hub.subscribe("main", ["a", "b"])
+    for position in range(1, 1001):
+        hub.publish("main", ["a"], position)
+    hub.publish("main", ["b"], 1001)
+    assert await stream.take() == [("a", 1000), ("b", 1001)]
+    stream.close()
+
+
+async def test_a_slow_reader_of_everything_gets_one_refresh_instead_of_a_long_list():
+    hub = Hub()
+    stream = hub.subscribe("main", ["*"])
+    for position in range(PENDING_MAX + 10):
+        hub.publish("main", [f"contact:{position}"], position)
+    assert await stream.take() == [("refresh", PENDING_MAX + 9)]
+    stream.close()
+
+
+async def test_nothing_new_gives_an_empty_answer_after_the_heartbeat():
+    stream = Hub().subscribe("main", ["a"])
+    assert await stream.take(0.01) == []
+    stream.close()
+
+
+async def test_too_many_pages_of_a_workspace_are_refused_until_one_closes():
+    hub = Hub(streams_per_workspace_max=2)
+    first, second = hub.subscribe("main", ["a"]), hub.subscribe("main", ["a"])
+    with pytest.raises(Unavailable) as refused:
+        hub.subscribe("main", ["a"])
+    assert refused.value.code == "live.full"
+    hub.subscribe("other", ["a"]).close()
+    first.close()
+    hub.subscribe("main", ["a"]).close()
+    second.close()
+    assert len(hub) == 0
+
+
+def test_a_stream_has_a_bounded_number_of_topics():
+    with pytest.raises(Refused):
+        Hub().subscribe("main", [])
+    with pytest.raises(Refused):
+        Hub().subscribe("main", [str(number) for number in range(33)])
+
+
+async def events(hub: Hub, last_event_id: str, count: int) -> list[str]:
+    response = live.stream(request(last_event_id), hub, "main", ["a"])
+    out: list[str] = []
+    async with aclosing(response.body_iterator) as parts:  # type: ignore[type-var]
+        async for part in parts:
+            out.append(bytes(part).decode())
+            if len(out) == count:
+                break
+    return out
+
+
+async def test_a_first_connection_is_greeted_with_the_position():
+    hub = Hub()
+    hub.publish("main", ["a"], 41)
+    assert await events(hub, "", 2) == ["retry: 2000\n\n", "id: 41\nevent: hello\ndata: \n\n"]
+    assert len(hub) == 0, "a page that left is forgotten"
+
+
+async def test_after_a_break_in_which_something_happened_the_page_is_told_to_refresh():
+    hub = Hub()
+    hub.publish("main", ["a"], 41)
+    assert (await events(hub, "40", 2))[1] == "id: 41\nevent: refresh\ndata: \n\n"
+    assert "hello" in (await events(hub, "41", 2))[1]
+
+
+async def test_after_our_own_restart_a_returning_page_refreshes():
+    assert "refresh" in (await events(Hub(), "17", 2))[1]
+
+
+async def test_a_change_reaches_an_open_stream_and_closing_the_hub_ends_it():
+    hub = Hub()
+    response = live.stream(request(), hub, "main", ["a"])
+    parts = response.body_iterator
+    assert [await anext(parts) for _ in range(2)]
+    waiting = asyncio.ensure_future(anext(parts))
+    await asyncio.sleep(0)
+    hub.publish("main", ["a"], 7)
+    assert await waiting == b"id: 7\nevent: change\ndata: a\n\n"
+    hub.close()
+    with pytest.raises(Unavailable):
+        hub.subscribe("main", ["a"])
+    assert [part async for part in parts] in ([], [b": still here\n\n"])
+
+
+def test_a_line_break_cannot_forge_an_event():
+    assert live.event("change", "a\n\nid: 9\ndata: x", 1) == b"id: 1\nevent: change\ndata: a  id: 9 data: x\n\n"
