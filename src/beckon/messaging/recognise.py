@@ -101,7 +101,7 @@ def _patterns(template: Template, channel: str) -> Iterable[_Pattern]:
             # Where a button leads can't be read from the text.
             continue
         pattern = _taken_apart(template, locale, wording.text)
-        needed = {one for text in approved.body for one in places(text)}
+        needed = {one for text in approved.body[locale] for one in places(text)}
         if pattern is not None and needed <= set(pattern.places):
             yield pattern
 

@@ -75,7 +75,7 @@ def render(
         if terms is None or reader not in terms.languages:
             why = f"The template {template.name} is not registered on {choice.channel} in {reader}."
             raise Unsupported("template.language", why)
-        body = tuple([_parameter(one.render(scope), one.source) for one in terms.body])
+        body = tuple([_parameter(one.render(scope), one.source) for one in terms.body[reader]])
         header = media[0] if media else None
         approved = ApprovedTemplate(terms.name, terms.languages[reader], body, tuple(parameters), header)
         return Rendered(text=said, buttons=tuple(buttons), media=media, template=approved, locale=reader)
@@ -148,7 +148,7 @@ def _free(
         if match is None:
             raise Unsupported("template.match", f"The text is not the template {template.name} any more.")
         terms = template.approved[choice.channel]
-        body = tuple([_parameter(_filled(one.source, match.values), one.source) for one in terms.body])
+        body = tuple([_parameter(_filled(one.source, match.values), one.source) for one in terms.body[match.locale]])
         wording = template.wording(choice.channel, match.locale)
         # Only buttons without variables are recognised: their links are the approved ones, and can't be shortened.
         buttons = [Button(one.kind, one.text.render({}), one.value.render({})) for one in wording.buttons]

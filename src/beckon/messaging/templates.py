@@ -258,16 +258,15 @@ class _Reading:
         for tag in languages:
             if tag not in wordings:
                 self._wrong(f"{path}.languages.{tag}", "template.language", f"The template has no text in {tag}.")
-        body = [
-            self._compiled(one, f"{path}.body.{index}")
-            for index, one in enumerate(self._list(value.get("body") or [], f"{path}.body", VARIABLES_MAX))
-        ]
-        if "body" in value:
-            self._compare(body, path, channel, languages, wordings)
-        elif wordings:
-            # Not said: the places of the first language's text, in their order.
-            first = next(iter(wordings.values()))
-            body = [compile_text(place) for place in places(first.get(channel, first[""]).text)]
+        body = {
+            tag: self._body(value.get("body"), f"{path}.body", tag, wordings[tag].get(channel) or wordings[tag][""])
+            for tag in languages
+            if tag in wordings
+        }
+        if len({len(parameters) for parameters in body.values()}) > 1:
+            counts = ", ".join([f"{tag} {len(parameters)}" for tag, parameters in body.items()])
+            why = f"The languages' texts have different numbers of places ({counts}); the approved body has one."
+            self._wrong(f"{path}.body" if "body" in value else path, "template.body", why)
         buttons = None
         if "button" in value:
             listed = self._list(value["button"], f"{path}.button", BUTTONS_MAX)
@@ -277,25 +276,23 @@ class _Reading:
                     for index, one in enumerate(listed)
                 ]
             )
-        return Approved(str(value["name"]), str(state), dict(languages), tuple(body), buttons)
+        return Approved(str(value["name"]), str(state), dict(languages), body, buttons)
 
-    def _compare(
-        self,
-        body: list[Text],
-        path: str,
-        channel: str,
-        languages: dict[str, str],
-        wordings: dict[str, dict[str, Wording]],
-    ) -> None:
-        """Warn where a text has places that the approved body has no parameter for."""
-        filled = {place for text in body for place in places(text)}
-        for tag in languages:
-            if tag in wordings:
-                wording = wordings[tag].get(channel) or wordings[tag][""]
-                for place in places(wording.text):
-                    if place not in filled:
-                        why = f"The text in {tag} has {place}, and no parameter of the approved body fills it."
-                        self._wrong(f"{path}.body", "template.body", why, "warning")
+    def _body(self, value: Any, path: str, tag: str, wording: Wording) -> tuple[Text, ...]:
+        """The approved body's parameters in one language: a list for all, one for each, or the text's own places."""
+        own = places(wording.text)
+        if value is None:
+            return tuple([compile_text(one) for one in own])
+        if isinstance(value, dict):
+            value, path = value.get(tag), f"{path}.{tag}"
+        listed = self._list(value, path, VARIABLES_MAX)
+        body = tuple([self._compiled(one, f"{path}.{number}") for number, one in enumerate(listed)])
+        filled = {one for text in body for one in places(text)}
+        for one in own:
+            if one not in filled:
+                why = f"The text in {tag} has {one}, and no parameter of the approved body fills it."
+                self._wrong(path, "template.body", why, "warning")
+        return body
 
     def _compiled(self, value: Any, path: str, *, html: bool = False, given: frozenset[str] | set[str] = GIVEN) -> Text:
         if not isinstance(value, str):

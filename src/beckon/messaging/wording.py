@@ -89,8 +89,8 @@ class Approved(msgspec.Struct, frozen=True, eq=False):
     state: str
     #: our locale → WhatsApp's language code.
     languages: dict[str, str]
-    #: its body's parameters, in order.
-    body: tuple[Text, ...]
+    #: our locale → its body's parameters, in order.
+    body: dict[str, tuple[Text, ...]]
     #: a parameter for each button, in order; None: the code of the button's short link, or a reply's payload.
     buttons: tuple[Text, ...] | None = None
 
