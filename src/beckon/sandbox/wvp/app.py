@@ -277,6 +277,9 @@ def _find(wvp: Wvp, request: Request, *, finished_too: bool = False) -> tuple[Vi
     wanted = request.query_params.get("lang")
     if wanted:
         visit.locale = choose_locale(wanted, visit.locale, visit.customer.locale)
+    elif not visit.locale and not is_preview(request.method, request.headers):
+        # What was shown first is what they keep, and what their consent is written in.
+        visit.locale = screens.locale_of(request, visit)
     if visit.over(wvp.config.clock.now_ms()) and not visit.finished_ms and not finished_too:
         return visit, screens.closed(request, wvp.config, visit)
     return visit, None
