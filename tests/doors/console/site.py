@@ -7,7 +7,6 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from starlette.applications import Starlette
 
@@ -117,7 +116,7 @@ async def _serve(port: int) -> None:
     import uvicorn
 
     with tempfile.TemporaryDirectory() as folder:
-        database = await story.open_story(Path(folder))
+        database = await story.open_story(f"sqlite:///{folder}/story.db")
         site = Site(database)
         await uvicorn.Server(uvicorn.Config(site.app, port=port, log_level="warning")).serve()
         await database.close()

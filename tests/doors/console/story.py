@@ -5,7 +5,7 @@ reach Ingrid; Tom's mail is doubtful; Sofía wrote by herself and got an answer;
 """
 
 from collections.abc import Sequence
-from pathlib import Path
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -22,7 +22,7 @@ from beckon.flows.run import Run, encode_run
 from beckon.inbox import acts
 from beckon.inbox.conversation import Conversation, add, apply, assign
 from beckon.inbox.entries import Entry, entries_for, entry_for_notice, entry_for_post, message_entry
-from beckon.store.changes import Changes
+from beckon.store.changes import Changes, Row
 from beckon.store.database import Database, open_database
 from beckon.store.migrations import migrate
 from beckon.store.tables import (
@@ -258,14 +258,14 @@ def delivery(id: str, contact: str, at_ms: int, state: str, choice: Choice, **mo
     )
 
 
-async def open_story(folder: Path) -> Database:
+async def open_story(url: str) -> Database:
     """A database with the whole story in it."""
-    database = open_database(f"sqlite:///{folder}/story.db")
+    database = open_database(url)
     await database.open()
     await migrate(database)
     shop = Shop(database)
     for person in (LENA, KARIM, STRANGER):
-        shop.changes.insert(PEOPLE, person_row(person, PASSWORD, NOW_MS - 30 * DAY))
+        shop.changes.insert(PEOPLE, _row(person))
     flow = _definitions(shop)
     _anna(shop, flow)
     _marc(shop, flow)
@@ -276,6 +276,11 @@ async def open_story(folder: Path) -> Database:
     _quiet(shop)
     await shop.close()
     return database
+
+
+@lru_cache
+def _row(person: Person) -> Row:
+    return person_row(person, PASSWORD, NOW_MS - 30 * DAY)  # a hash takes its time: one for each person will do
 
 
 def _definitions(shop: Shop) -> Flow:
@@ -366,7 +371,7 @@ def _anna(shop: Shop, flow: Flow) -> None:
     talk.say(
         invite,
         Rendered(
-            text="Dag Anna, je servicebeurt is op maandag 23 november om 8:30.\nCheck nu in, dan hoef je niet te wachten.",
+            text="Dag Anna, je servicebeurt is op maandag 23 november om 8:30.\nCheck nu in.",
             buttons=(Button("link", "Start check-in", "https://go.garage.example/go/8Fh2kQ"),),
             locale="nl-BE",
         ),
