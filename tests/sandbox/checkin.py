@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 
 from beckon.core.clock import VirtualClock
 from beckon.core.errors import BeckonError
-from beckon.messaging.channel import Reply
+from beckon.core.exchange import Reply
 from beckon.sandbox.wvp import Config, Visit, Wvp, create
 
 SAFARI = (

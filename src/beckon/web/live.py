@@ -136,9 +136,7 @@ def stream(
     )
 
 
-async def _lines(
-    subscription: Subscription, hub: Hub, last_event_id: str, heartbeat_s: float
-) -> AsyncIterator[bytes]:
+async def _lines(subscription: Subscription, hub: Hub, last_event_id: str, heartbeat_s: float) -> AsyncIterator[bytes]:
     try:
         yield f"retry: {RETRY_MS}\n\n".encode()
         position = hub.position(subscription.workspace)

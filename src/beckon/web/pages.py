@@ -38,11 +38,7 @@ _SYSTEM_CLOCK = SystemClock()
 def template_folders() -> dict[str, Path]:
     """The template folders by area: ``templates`` everywhere, ``templates_html`` in the journeys, whose
     ``templates`` are messages."""
-    found = {
-        area: folder
-        for area, folder in folders("templates").items()
-        if folder.parent.parent.name != "journeys"
-    }
+    found = {area: folder for area, folder in folders("templates").items() if folder.parent.parent.name != "journeys"}
     for area, folder in folders("templates_html").items():
         if area in found:
             raise ValueError(f"two areas are named {area!r}: {found[area]} and {folder}")
@@ -54,9 +50,7 @@ def template_folders() -> dict[str, Path]:
 def environment() -> jinja2.Environment:
     """The one template environment."""
     env = jinja2.Environment(
-        loader=PrefixLoader(
-            {area: jinja2.FileSystemLoader(path) for area, path in template_folders().items()}
-        ),
+        loader=PrefixLoader({area: jinja2.FileSystemLoader(path) for area, path in template_folders().items()}),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -118,9 +118,7 @@ def problem(error: BeckonError, *, errors: Sequence[BeckonError] = ()) -> Respon
 
 def answer(body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None) -> Response:
     """A problem body as a response."""
-    return Response(
-        msgspec.json.encode(body), status_code=int(body["status"]), headers=headers, media_type=MEDIA_TYPE
-    )
+    return Response(msgspec.json.encode(body), status_code=int(body["status"]), headers=headers, media_type=MEDIA_TYPE)
 
 
 async def on_error(request: Request, error: Exception) -> Response:

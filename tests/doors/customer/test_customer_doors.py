@@ -215,6 +215,18 @@ async def test_a_mail_program_unsubscribes_with_one_click_even_after_the_links_t
     assert street.book.stops == [(stopped, "email", "one-click unsubscribe")]
 
 
+async def test_a_mail_program_may_send_its_click_as_multipart(street: Street):
+    body = b'--b\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--b--\r\n'
+    kind = {"content-type": "multipart/form-data; boundary=b"}
+    answer = await street.client.post(f"/stop/{street.link()}", content=body, headers=kind)
+    assert answer.status_code == 204
+    assert len(street.book.stops) == 1
+    broken = await street.client.post(
+        f"/stop/{street.link()}", content=b"--x", headers={"content-type": "multipart/form-data"}
+    )
+    assert broken.status_code == 400
+
+
 async def test_a_form_that_says_nothing_stops_nothing(street: Street):
     code = street.link()
     for form in ({}, {"stop": "everything"}, {"List-Unsubscribe": "maybe"}):

@@ -5,10 +5,11 @@ nobody can make us send a customer anywhere else. Previews and scanners are let 
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import msgspec
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -17,6 +18,7 @@ from beckon.core.clock import Clock
 from beckon.core.errors import BeckonError, Refused
 from beckon.doors.customer.acts import safe_url
 from beckon.doors.customer.book import Facts, LinkBook
+from beckon.web.bodies import read_body
 from beckon.web.links import Link, code_is_ours
 from beckon.web.locales import ENDONYMS, choose_locale, read_catalogue
 from beckon.web.pages import page
@@ -88,9 +90,7 @@ async def take_stop(door: CustomerDoor, request: Request) -> Response:
     link = await _find(door, request)
     if link is None:
         return _page(request, "unknown", Facts(), status=404)
-    if int(request.headers.get("content-length") or 0) > _FORM_BYTES_MAX:
-        raise Refused("form.too_large", "This form has one field.")
-    form = await request.form(max_files=0, max_fields=10, max_part_size=_FORM_BYTES_MAX)
+    form = await _form(request)
     facts = await door.book.facts(link)
     channel = facts.channel or "*"
     if form.get("List-Unsubscribe") == "One-Click":
@@ -104,6 +104,19 @@ async def take_stop(door: CustomerDoor, request: Request) -> Response:
     else:
         raise Refused("stop.malformed", "The form says stop=offers or stop=channel.", field="stop")
     return _page(request, "stopped", facts)
+
+
+async def _form(request: Request) -> Mapping[str, object]:
+    """The form's fields, from a body that was read no further than its limit; RFC 8058 allows both kinds of forms."""
+    body = await read_body(request.receive, _FORM_BYTES_MAX)
+
+    async def again() -> dict[str, object]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    try:
+        return await Request(request.scope, again).form(max_files=0, max_fields=10)
+    except HTTPException as error:
+        raise Refused("form.malformed", f"The form can't be read: {error.detail}") from None
 
 
 async def _find(door: CustomerDoor, request: Request) -> Link | None:

@@ -20,11 +20,12 @@ from starlette.routing import Route
 
 from beckon.core.clock import Clock, iso
 from beckon.core.errors import BeckonError, Refused
-from beckon.messaging.channel import Connections
+from beckon.core.exchange import Connections
 from beckon.sandbox.wvp import answers, screens
 from beckon.sandbox.wvp.reports import FIRST_DELAY_S, Reporter
 from beckon.sandbox.wvp.visits import Plan, Visit, VisitBook
 from beckon.web import problems, static
+from beckon.web.bodies import read_body
 from beckon.web.locales import choose_locale
 from beckon.web.previews import is_preview
 
@@ -167,7 +168,7 @@ async def plan(wvp: Wvp, request: Request) -> Response:
     wanted = wvp.config.business_key
     if not wanted or not hmac.compare_digest(given.encode(), wanted.encode()):
         raise Refused("visit.key", "Planning a visit wants the business's key as a Bearer token.")
-    words = _decode(await _body(request, BODY_BYTES_MAX))
+    words = _decode(await read_body(request.receive, BODY_BYTES_MAX))
     plan = _read_plan(words)
     visit = wvp.plan_visit(plan)
     started = wvp.start_checkin(visit) if plan.start else False
@@ -213,7 +214,7 @@ async def take_step(wvp: Wvp, request: Request) -> Response:
         return closed or _unknown(wvp, request)
     if step not in answers.STEPS:
         return _unknown(wvp, request, visit)
-    form = _form(request, await _body(request, FORM_BYTES_MAX))
+    form = _form(request, await read_body(request.receive, FORM_BYTES_MAX))
     if visit.finished_ms:
         return _go(request, visit, "done")
     visit.typed.update(answers.keep(step, form))
@@ -302,18 +303,6 @@ def _not_found_page(wvp: Wvp) -> Callable[[Request, Exception], Awaitable[Respon
         return await problems.on_http_exception(request, error)
 
     return answer
-
-
-async def _body(request: Request, size_max: int) -> bytes:
-    """The request's body, read no further than its limit."""
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > size_max:
-            raise Refused("body.too_large", f"More than {size_max} bytes.")
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 def _form(request: Request, body: bytes) -> dict[str, list[str]]:

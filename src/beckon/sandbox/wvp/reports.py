@@ -14,7 +14,7 @@ import msgspec
 from beckon.core import ids
 from beckon.core.clock import Clock, iso
 from beckon.core.errors import BeckonError, Refused, Unavailable
-from beckon.messaging.channel import Connections
+from beckon.core.exchange import Connections
 
 WAITING_MAX = 5_000
 KEPT_MAX = 200
