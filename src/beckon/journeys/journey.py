@@ -1,0 +1,91 @@
+"""Journey: what the product is for, as a folder of one shape; and how the folders are found.
+
+A journey's package offers ``JOURNEY``. Its folder holds what a workspace starts with (``flows``, ``templates``,
+``mappings``, ``schemas``, ``tests``), and beside that its pure rules, its README and, where it has them, its pages.
+Nothing is registered by hand: packages beside this file, and packages that offer the entry point ``beckon.journeys``.
+"""
+
+import importlib
+import json
+import pkgutil
+from collections.abc import Callable
+from functools import lru_cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import beckon.journeys
+from beckon.core.errors import Misconfigured
+from beckon.inbox.cards import Card
+
+GROUP = "beckon.journeys"
+_JOURNEYS_MAX = 100
+_SCHEMA_BYTES_MAX = 262_144
+
+
+class Journey(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that the product is for."""
+
+    #: the package's name.
+    name: str
+    #: as people read it.
+    title: str
+    #: where its flows, templates, mappings, schemas and tests are.
+    folder: Path
+    #: event type → JSON Schema of its ``data``.
+    event_types: dict[str, dict[str, Any]] = {}
+    #: how its results are laid out in a conversation.
+    cards: tuple[Card, ...] = ()
+    #: its routes for customers, called once by ``app`` with what pages need; None: it has no pages.
+    pages: Callable[..., Any] | None = None
+    #: what it adds beside a conversation in the team's view; None: nothing.
+    panels: Callable[..., Any] | None = None
+
+
+def read_event_types(folder: Path) -> dict[str, dict[str, Any]]:
+    """The schemas of a journey's event types: ``schemas/{type}.json``. Raises ``Misconfigured`` for a broken one."""
+    types: dict[str, dict[str, Any]] = {}
+    for file in sorted((folder / "schemas").glob("*.json")):
+        if file.stat().st_size > _SCHEMA_BYTES_MAX:
+            raise Misconfigured("journey.schema", f"{file} is larger than {_SCHEMA_BYTES_MAX} bytes")
+        try:
+            types[file.stem] = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise Misconfigured("journey.schema", f"{file} is no JSON: {error}") from error
+    return types
+
+
+@lru_cache(maxsize=1)
+def found() -> dict[str, Journey]:
+    """Every journey by its name. Raises ``Misconfigured`` naming the one that can't be used."""
+    journeys: dict[str, Journey] = {}
+    for module in sorted(pkgutil.iter_modules(beckon.journeys.__path__), key=lambda module: module.name):
+        if module.ispkg:
+            _add(journeys, module.name, _offered(f"beckon.journeys.{module.name}"))
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        _add(journeys, point.name, _offered(point.module, point.attr or "JOURNEY"))
+    return journeys
+
+
+def _offered(module: str, attribute: str = "JOURNEY") -> object:
+    try:
+        return getattr(importlib.import_module(module), attribute, None)
+    except Exception as error:
+        # A package of somebody else may fail in any way; the operator must know which one it is.
+        raise Misconfigured("journey.broken", f"{module} can't be imported: {type(error).__name__}: {error}") from error
+
+
+def _add(journeys: dict[str, Journey], name: str, journey: object) -> None:
+    if not isinstance(journey, Journey):
+        raise Misconfigured("journey.broken", f"the journey {name} offers no JOURNEY")
+    if journey.name != name:
+        raise Misconfigured("journey.name", f"the journey {name} calls itself {journey.name}")
+    if name in journeys or len(journeys) >= _JOURNEYS_MAX:
+        raise Misconfigured("journey.twice", f"there are two journeys named {name}, or too many")
+    for known in journeys.values():
+        both = known.event_types.keys() & journey.event_types.keys()
+        if both:
+            raise Misconfigured("journey.event_type", f"{known.name} and {name} both define {', '.join(sorted(both))}")
+    journeys[name] = journey
