@@ -187,7 +187,7 @@ async def thread(reader: Reader, workspace: str, contact: str, before: str = "")
     known = await reader.fetch("SELECT body FROM contacts WHERE id = ? AND workspace = ?", (contact, workspace))
     if not known:
         return None
-    number = int(before) if before.isdigit() and len(before) < 19 else 2**62
+    number = int(before) if whole(before) else 2**62
     rows = await reader.fetch(
         "SELECT number, at_ms, kind, author, delivery, body FROM entries"
         " WHERE contact = ? AND workspace = ? AND number < ? ORDER BY number DESC LIMIT ?",
@@ -294,9 +294,14 @@ def write_key(at_ms: int, id: str) -> str:
 def read_key(key: str) -> tuple[int, str]:
     """A page's key, read; one that makes no sense asks for the first page."""
     at, _, id = key[:120].partition(".")
-    if not (at.isdigit() and len(at) < 19 and id):
+    if not (whole(at) and id):
         return 2**62, ""
     return int(at), id
+
+
+def whole(text: str) -> bool:
+    """Whether the text is a whole number that a 64-bit column can hold."""
+    return text.isascii() and text.isdigit() and len(text) < 19
 
 
 def _listed(row: Row) -> ListedConversation:

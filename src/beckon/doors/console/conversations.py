@@ -15,6 +15,7 @@ from beckon.doors.console import reading, words
 from beckon.doors.console.gate import Flash, Visit, gather, to
 from beckon.inbox import acts
 from beckon.inbox.cards import Laid, lay_out, readable
+from beckon.inbox.conversation import UNREAD_MAX
 from beckon.inbox.entries import Body, Results
 from beckon.inbox.reading import (
     ConversationFilter,
@@ -25,6 +26,7 @@ from beckon.inbox.reading import (
     conversations,
     inboxes,
     thread,
+    whole,
 )
 from beckon.web.filters import moment
 from beckon.web.locales import ENDONYMS
@@ -131,8 +133,8 @@ async def read(visit: Visit) -> Response:
     """The page was seen: what it showed as unread no longer is."""
     contact = await _contact_of(visit)
     seen = await visit.field("seen")
-    if seen.isdigit() and 0 < int(seen[:6]) < 100_000:
-        await visit.say(acts.read(await visit.actor(), contact, int(seen[:6])))
+    if whole(seen) and 0 < int(seen) <= UNREAD_MAX:
+        await visit.say(acts.read(await visit.actor(), contact, int(seen)))
     return Response(status_code=204)
 
 
@@ -163,7 +165,7 @@ async def _composer(visit: Visit, contact: str, mode: str, text: str, flash: Fla
 async def _thread_page(
     visit: Visit, *, draft: str = "", mode: str = "reply", flash: Flash | None = None, status: int = 200
 ) -> Response:
-    contact = str(visit.request.path_params["contact"])[:80]
+    contact = visit.path("contact")
     wanted = _wanted(visit)
     found, listed, boxes, people = await gather(
         thread(visit.reader, visit.workspace, contact, visit.query("before", 20)),
@@ -274,7 +276,7 @@ async def _panels(visit: Visit, contact: str) -> tuple[Box, ...]:
 
 
 async def _contact_of(visit: Visit) -> str:
-    contact = str(visit.request.path_params["contact"])[:80]
+    contact = visit.path("contact")
     known = await visit.reader.fetch(
         "SELECT 1 FROM contacts WHERE id = ? AND workspace = ?", (contact, visit.workspace)
     )

@@ -109,4 +109,4 @@ async def _page(visit: Visit) -> Response:
 
 
 def _id(visit: Visit) -> str:
-    return str(visit.request.path_params["delivery"])[:80]
+    return visit.path("delivery")

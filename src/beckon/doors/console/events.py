@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from beckon.doors.console import reading
 from beckon.doors.console.gate import Visit
+from beckon.inbox.reading import whole
 
 
 async def show_list(visit: Visit) -> Response:
@@ -29,8 +30,8 @@ async def show_list(visit: Visit) -> Response:
 
 async def show(visit: Visit) -> Response:
     """One event, as it is kept."""
-    position = str(visit.request.path_params["position"])[:18]
-    found = await reading.event(visit.reader, visit.workspace, int(position)) if position.isdigit() else None
+    position = visit.path("position")
+    found = await reading.event(visit.reader, visit.workspace, int(position)) if whole(position) else None
     if found is None:
         return await visit.missing("event")
     return await visit.show("event.html", title=found.type, event=found)

@@ -44,13 +44,17 @@ class Visit:
 
     def query(self, name: str, most: int = 200) -> str:
         """A query parameter, at most ``most`` characters of it."""
-        return self.request.query_params.get(name, "")[:most].strip()
+        return _printable(self.request.query_params.get(name, ""))[:most].strip()
+
+    def path(self, name: str) -> str:
+        """A part of the address."""
+        return _printable(str(self.request.path_params[name]))[:120]
 
     async def field(self, name: str) -> str:
         """A field of the form that was sent. Raises ``Refused`` for one that is too long."""
         form = await self.request.form(max_fields=200, max_files=0)
         value = form.get(name)
-        text = value if isinstance(value, str) else ""
+        text = value.replace("\x00", "") if isinstance(value, str) else ""
         if len(text) > _FORM_TEXT_MAX:
             raise Refused("form.too_large", f"A field holds at most {_FORM_TEXT_MAX} characters.", field=name)
         return text
@@ -141,6 +145,11 @@ def own_path(url: str) -> str:
     if url.startswith("/console/") and "\\" not in url and "//" not in url and url.isprintable():
         return url
     return HOME
+
+
+def _printable(text: str) -> str:
+    # No database takes every character, and no name of ours has those.
+    return "".join(filter(str.isprintable, text))
 
 
 def _to_sign_in(request: Request) -> Response:

@@ -19,7 +19,7 @@ async def show_flows(visit: Visit) -> Response:
 
 async def show_flow(visit: Visit) -> Response:
     """One flow: its diagram, its text, its versions, what is wrong with it."""
-    name = str(visit.request.path_params["name"])[:120]
+    name = visit.path("name")
     versions = await reading.versions(visit.reader, visit.workspace, "flow", name)
     if not versions:
         return await visit.missing("flow")
@@ -58,7 +58,7 @@ async def show_templates(visit: Visit) -> Response:
 
 async def show_template(visit: Visit) -> Response:
     """One template as every channel says it, in one locale."""
-    name = str(visit.request.path_params["name"])[:120]
+    name = visit.path("name")
     found = next((one for one in visit.library.templates() if one.name == name), None)
     if found is None:
         return await visit.missing("template")

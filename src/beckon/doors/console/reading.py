@@ -7,7 +7,7 @@ import msgspec
 
 from beckon.core.delivery import Delivery
 from beckon.core.event import Event
-from beckon.inbox.reading import LOOK_MAX, PAGE, Page, Reader, RunLine, read_key, run_line, write_key
+from beckon.inbox.reading import LOOK_MAX, PAGE, Page, Reader, RunLine, read_key, run_line, whole, write_key
 from beckon.store.changes import Row, Value
 
 #: Positions of the journal that one filtered question looks at.
@@ -129,7 +129,7 @@ async def delivery(reader: Reader, workspace: str, id: str) -> Delivery | None:
 
 async def events(reader: Reader, workspace: str, *, type: str = "", source: str = "", after: str = "") -> Page[Event]:
     """The journal, the newest first. A type or source that ends in ``*`` asks for all that begin like it."""
-    if after.isdigit() and len(after) < 19:
+    if whole(after):
         top = int(after)
     else:
         newest = await reader.fetch("SELECT max(position) FROM journal")

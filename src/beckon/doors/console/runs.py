@@ -46,7 +46,7 @@ async def show_list(visit: Visit) -> Response:
 
 async def show(visit: Visit) -> Response:
     """One run."""
-    id = str(visit.request.path_params["run"])[:80]
+    id = visit.path("run")
     found = await reading.run_row(visit.reader, visit.workspace, id)
     if found is None:
         return await visit.missing("run")
