@@ -5,7 +5,6 @@ each render has ``FUEL`` units; a loop's turn costs one, a filter costs one and 
 make is reckoned before it is made where it can multiply (``replace``, ``join``), and weighed afterwards everywhere.
 """
 
-import math
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
@@ -21,7 +20,7 @@ from msgspec import json
 
 from beckon.core.errors import Refused
 from beckon.flows.timers import instant
-from beckon.flows.weight import weigh
+from beckon.flows.weight import NUMBER_DIGITS_MAX, closest, weigh
 
 #: The longest text with Liquid in it, as written.
 SOURCE_CHARS_MAX = 8_000
@@ -133,9 +132,17 @@ def native_expression(template: BoundTemplate) -> FilteredExpression | None:
 
 
 def global_paths(template: BoundTemplate) -> list[tuple[str, ...]]:
-    """The paths that a template reads from outside itself, as far as they are constant: ``("event", "data")``."""
+    """The paths that a template reads from outside itself, as far as they are constant: ``("event", "data")``.
+
+    Refuses a filter that there isn't: better when it is written than when it is sent.
+    """
+    analysis = template.analyze(include_partials=False)
+    for name in analysis.filters:
+        if name not in _ENVIRONMENT.filters:
+            why = f"There is no filter called {name!r}{closest(name, _ENVIRONMENT.filters)}"
+            raise Refused("flow.unknown_filter", why)
     paths = []
-    for spans in template.analyze(include_partials=False).globals.values():
+    for spans in analysis.globals.values():
         for variable in spans:
             path = []
             for segment in variable.segments:
@@ -183,8 +190,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return str(value)
     if isinstance(value, float):
-        if not math.isfinite(value):
-            raise Refused("flow.value_too_large", "A number is infinite, or none at all.")
         return value
     if isinstance(value, dict):
         return {str(name): _plain(item) for name, item in value.items()}
@@ -267,7 +272,21 @@ def _reckon_join(value: Any, glue: Any = " ") -> None:
         raise Refused("flow.text_too_long", f"join makes more than {OPERAND_WEIGHT_MAX} characters.")
 
 
-_RECKONED: dict[str, Callable[..., None]] = {"replace": _reckon_replace, "join": _reckon_join}
+def _reckon_number(value: Any, *given: Any) -> None:
+    # A text such as 1e99999999 is a short number, until it is made whole.
+    for operand in (value, *given):
+        if isinstance(operand, str) and (len(operand) > NUMBER_DIGITS_MAX or "e" in operand.lower()):
+            raise Refused("flow.value_too_large", f"{_start(operand)} is no number to reckon with.")
+
+
+_RECKONED: dict[str, Callable[..., None]] = {
+    "replace": _reckon_replace,
+    "join": _reckon_join,
+    **dict.fromkeys(
+        ("abs", "at_least", "at_most", "ceil", "divided_by", "floor", "minus", "modulo", "plus", "round", "times"),
+        _reckon_number,
+    ),
+}
 
 
 @with_context

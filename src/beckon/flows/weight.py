@@ -1,7 +1,9 @@
 """Small measures: how much a value weighs (the guard against values that double at every step), which word is near."""
 
 from collections.abc import Collection
+from decimal import Decimal
 from difflib import get_close_matches
+from math import isfinite
 from typing import Any
 
 from beckon.core.errors import Refused
@@ -12,8 +14,9 @@ VALUE_WEIGHT_MAX = 262_144
 #: How deep a value may nest.
 VALUE_DEPTH_MAX = 40
 
-#: Whole numbers beyond this many bits are no quantity of this world.
+#: Numbers beyond this many bits, or decimal digits, are no quantity of this world.
 NUMBER_BITS_MAX = 256
+NUMBER_DIGITS_MAX = 77
 
 
 def weigh(value: Any, most: int = VALUE_WEIGHT_MAX, depth: int = VALUE_DEPTH_MAX) -> int:
@@ -28,7 +31,7 @@ def weigh(value: Any, most: int = VALUE_WEIGHT_MAX, depth: int = VALUE_DEPTH_MAX
         return 5
     elif kind is int:
         if value.bit_length() > NUMBER_BITS_MAX:
-            raise Refused("flow.value_too_large", f"A number has more than {NUMBER_BITS_MAX} bits.")
+            raise _no_number()
         return 8
     elif kind is dict or kind is list or kind is tuple:
         if depth <= 0:
@@ -45,11 +48,23 @@ def weigh(value: Any, most: int = VALUE_WEIGHT_MAX, depth: int = VALUE_DEPTH_MAX
                 weight += weigh(item, most - weight, depth - 1)
     elif kind is range:
         weight = 8 * len(value)
+    elif kind is Decimal:
+        if not value.is_finite() or value.adjusted() > NUMBER_DIGITS_MAX:
+            raise _no_number()
+        return 8
+    elif kind is float:
+        if not isfinite(value):
+            raise _no_number()
+        return 8
     else:
         return 8
     if weight > most:
         raise _too_large()
     return weight
+
+
+def _no_number() -> Refused:
+    return Refused("flow.value_too_large", f"A number is infinite, or has more than {NUMBER_DIGITS_MAX} digits.")
 
 
 def _too_large() -> Refused:
