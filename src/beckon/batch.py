@@ -158,7 +158,7 @@ class Batch:
                 )
                 of.append(workspace)
         if queries:
-            for workspace, rows in zip(of, await self.database.fetch_all(queries), strict=True):
+            for workspace, rows in zip(of, await self.database.look_up(queries), strict=True):
                 for channel, external_id, contact in rows:
                     self.addresses[address_key(workspace, str(channel), str(external_id))] = str(contact)
 
@@ -198,7 +198,7 @@ class Batch:
             self.waits[key] = set()
         if not queries:
             return
-        for name, rows in zip(plan, await self.database.fetch_all(queries), strict=True):
+        for name, rows in zip(plan, await self.database.look_up(queries), strict=True):
             self._take(name, rows)
 
     def _take(self, name: str, rows: list[Row]) -> None:

@@ -102,6 +102,10 @@ class Carrier:
         self._failures: dict[tuple[str, str], int] = {}
         #: chosen, but their provider is at its limit
         self._held: dict[tuple[str, str], deque[Ready]] = {}
+        #: outcomes that are taken in together, with what happens to their rows
+        self._outcomes: list[tuple[Item, Event]] = []
+        self._ended = Changes()
+        self._taking: asyncio.Task[None] | None = None
         #: messages handed over so far, for the benchmarks.
         self.handed = 0
 
@@ -150,13 +154,15 @@ class Carrier:
         """Wait for what is in flight, but not for ever."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=drain_s)
+        if self._taking is not None:
+            await asyncio.wait([self._taking], timeout=drain_s)
         for task in self._tasks:
             task.cancel()
 
     @property
     def idle(self) -> bool:
         """Nothing in hand, nothing ready."""
-        return not self._tasks and not len(self._queue) and not any(self._held.values())
+        return not self._tasks and self._taking is None and not len(self._queue) and not any(self._held.values())
 
     def paused(self, workspace: str, provider: str) -> str | None:
         """Why a provider is left alone at the moment; None: it is not."""
@@ -229,10 +235,10 @@ class Carrier:
             try:
                 ready = self._chosen(item, item.command, library, delivery, contact)
             except BeckonError as error:
-                self._task(self._unsaid(item, delivery, error))
+                self._undeliverable(item, delivery, _unsaid(delivery, error), error.code)
                 continue
             if isinstance(ready, Choice):
-                self._task(self._unreachable(item, delivery, ready))
+                self._undeliverable(item, delivery, ready, "message.no_channel")
             elif self._may_go(ready):
                 launched.append(ready)
             else:
@@ -262,7 +268,7 @@ class Carrier:
         if delivery_ids:
             asked += within("SELECT body FROM deliveries WHERE id IN ({keys})", delivery_ids)
         if asked:
-            for index, rows in enumerate(await self._database.fetch_all(asked)):
+            for index, rows in enumerate(await self._database.look_up(asked)):
                 for (body,) in rows:
                     if index < split:
                         contact = _contact(str(body))
@@ -402,9 +408,8 @@ class Carrier:
         self.handed += 1
         fields = self._fields(ready)
         fields["provider_id"] = handed.provider_id
-        changes = removed(item)
-        changes.insert_new(PROVIDER_IDS, (choice.provider, handed.provider_id, item.id))
-        await self._outcome(item, "message.sent", fields, changes)
+        self._ended.insert_new(PROVIDER_IDS, (choice.provider, handed.provider_id, item.id))
+        self._outcome(item, "message.sent", fields)
 
     async def _not_handed(self, ready: Ready, error: BeckonError) -> None:
         item, now = ready.item, self._clock.now_ms()
@@ -422,12 +427,12 @@ class Carrier:
         if isinstance(decision, Retry):
             fields["retry_at_ms"] = decision.at_ms
             event = self._event(item, "message.retrying", fields, str(item.attempt + 1))
-            await self._accept(event, retried(item, decision.at_ms))
+            await self._accept([event], retried(item, decision.at_ms))
             self._queue.later(item)
             self._wake.set()
         else:
             fields["why"] = decision.reason
-            await self._outcome(item, "message.failed", fields, removed(item))
+            self._outcome(item, "message.failed", fields)
 
     def _failing(self, key: tuple[str, str], error: Unavailable, now: int) -> None:
         rate = self._rates[key]
@@ -440,15 +445,8 @@ class Carrier:
             self._failures[key] = 0
             rate.pause(now + _PAUSE_MS, f"{key[1]} does not answer: {error.why}")
 
-    async def _unsaid(self, item: Item, delivery: Delivery, error: BeckonError) -> None:
-        """The message can't be rendered: no channel will ever carry it."""
-        choice = Choice("", "", error.why, delivery.choice.passed_over if delivery.choice else ())
-        await self._undeliverable(item, delivery, choice, error.code)
-
-    async def _unreachable(self, item: Item, delivery: Delivery, choice: Choice) -> None:
-        await self._undeliverable(item, delivery, choice, "message.no_channel")
-
-    async def _undeliverable(self, item: Item, delivery: Delivery, choice: Choice, code: str) -> None:
+    def _undeliverable(self, item: Item, delivery: Delivery, choice: Choice, code: str) -> None:
+        """No channel is left, or the message can't be said at all."""
         command = item.command
         fields = {
             "delivery": item.id,
@@ -460,7 +458,7 @@ class Carrier:
             "why": choice.reason,
             "text": delivery.text,
         }
-        await self._outcome(item, "message.undeliverable", fields, removed(item))
+        self._outcome(item, "message.undeliverable", fields)
 
     async def _drop(self, item: Item) -> None:
         log.error("the outbox holds a message that belongs to nobody: %s", item.id)
@@ -489,7 +487,7 @@ class Carrier:
             fields = {"kind": error.kind, "code": error.code, "why": decision.reason}
             type_ = "http.failed" if isinstance(command, Http) else "call.failed"
         fields |= {"run": command.run, "command": command.id}
-        await self._outcome(item, type_, fields, removed(item))
+        self._outcome(item, type_, fields)
 
     async def _http(self, command: Http, item: Item) -> dict[str, Any]:
         library = self._workspaces.get(item.workspace)
@@ -559,16 +557,37 @@ class Carrier:
             subject=item.lane if item.lane.startswith("con_") else None,
         )
 
-    async def _outcome(self, item: Item, type_: str, fields: dict[str, Any], changes: Changes) -> None:
-        await self._accept(self._event(item, type_, fields, str(item.attempt + 1)), changes)
-        self._queue.done(item)
+    def _outcome(self, item: Item, type_: str, fields: dict[str, Any]) -> None:
+        """The command is done: its event goes in, its row goes away, with all others of this moment."""
+        self._outcomes.append((item, self._event(item, type_, fields, str(item.attempt + 1))))
+        self._ended.delete(OUTBOX, (item.number,))
+        if self._taking is None:
+            self._taking = asyncio.ensure_future(self._take_in())
 
-    async def _accept(self, event: Event, changes: Changes) -> None:
+    async def _take_in(self) -> None:
+        await asyncio.sleep(0)
+        try:
+            while self._outcomes:
+                outcomes, self._outcomes = self._outcomes, []
+                changes, self._ended = self._ended, Changes()
+                await self._accept([event for _, event in outcomes], changes)
+                for item, _ in outcomes:
+                    self._queue.done(item)
+                self._wake.set()
+        finally:
+            self._taking = None
+
+    async def _accept(self, events: list[Event], changes: Changes) -> None:
         """Take the outcome in, however long the store needs: it must not be lost while the process lives."""
         while True:
             try:
-                await self._intake.accept([event], alongside=changes)
+                await self._intake.accept(events, alongside=changes)
                 return
             except Unavailable as error:
                 log.warning("an outcome waits for the store: %s", error)
                 await asyncio.sleep(_STORE_PAUSE_S)
+
+
+def _unsaid(delivery: Delivery, error: BeckonError) -> Choice:
+    """No choice: the message can't be rendered, so no channel will ever carry it."""
+    return Choice("", "", error.why, delivery.choice.passed_over if delivery.choice else ())

@@ -31,7 +31,7 @@ from beckon.messaging.deliveries import after_attempt, after_receipt
 from beckon.outbox.queue import Item, Queue
 from beckon.store.database import Database, within
 from beckon.store.tables import APPROVALS, DEFINITIONS, EARLY
-from beckon.workspaces import Library, Workspaces
+from beckon.workspaces import OWN_TYPES, Library, Workspaces
 
 #: Events that led to one another through ``emit``.
 DEPTH_MAX = 16
@@ -96,6 +96,8 @@ class Effects:
         contacts: set[str] = set()
         receipts: list[tuple[str, str]] = []
         for event in events:
+            if not self._concerns(event):
+                continue
             fields = event.data if type(event.data) is dict else {}
             if "delivery" in fields and type(fields["delivery"]) is str:
                 batch.delivery_of[event.position] = fields["delivery"]
@@ -134,6 +136,14 @@ class Effects:
             self._settle_contact(batch, event, references.get(event.position))
         await self._load_runs(batch, events)
 
+    def _concerns(self, event: Event) -> bool:
+        """Whether anything here acts on an event of this type; the journal keeps the others all the same."""
+        library = self._workspaces.get(event.workspace)
+        if library is None:
+            return False
+        type_ = event.type
+        return type_ in self._acts or type_ in library.shapes or bool(library.flows_on(type_)) or type_.startswith(OWN_TYPES)
+
     def _reference(self, event: Event, fields: dict[str, Any]) -> Reference | None:
         library = self._workspaces.get(event.workspace)
         if library is None:
@@ -165,7 +175,7 @@ class Effects:
                     [word for pair in chunk for word in pair],
                 )
             )
-        for rows in await batch.database.fetch_all(queries):
+        for rows in await batch.database.look_up(queries):
             for provider, provider_id, delivery in rows:
                 found[str(provider), str(provider_id)] = str(delivery)
         for event in events:
@@ -381,7 +391,7 @@ class Effects:
             return
         found: dict[str, list[tuple[int, str]]] = {}
         positions: set[int] = set()
-        for rows in await batch.database.fetch_all(
+        for rows in await batch.database.look_up(
             within("SELECT match_key, position FROM early WHERE match_key IN ({keys})", list(keys))
         ):
             for key, position in rows:
@@ -401,7 +411,7 @@ class Effects:
                         events[event.position] = event
         missing = [position for position in positions if position not in events]
         if missing:
-            for rows in await batch.database.fetch_all(
+            for rows in await batch.database.look_up(
                 within(
                     "SELECT position, workspace, source, id, type, subject, time_ms, accepted_ms, depth, data"
                     " FROM journal WHERE position IN ({keys})",
@@ -515,6 +525,8 @@ class Effects:
                 self._say(batch, contact, "A message has no reader: nobody is known by that id", author.partition(":")[2])
 
     def _send(self, batch: Batch, contact: Contact, command: commands.Send, author: str) -> Delivery:
+        # Whom it goes to is settled: the row need not repeat what the step said of them.
+        command = msgspec.structs.replace(command, to=None)
         delivery = Delivery(
             id=derived("dlv", command.id),
             workspace=contact.workspace,

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 
-class Command(msgspec.Struct, kw_only=True, frozen=True, tag_field="do"):
+class Command(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, tag_field="do"):
     """What all commands carry. ``id`` is derived from the run and its step count: the same step asks once."""
 
     id: str

@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Address(msgspec.Struct, frozen=True):
+class Address(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where a channel finds a contact. The key is (channel, external id), never a phone number alone.
 
     ``channel`` is the channel's name (``whatsapp``, ``sms``, ``email``, ``oem_app``); ``external_id`` is what that
@@ -30,7 +30,7 @@ class Consent(msgspec.Struct, frozen=True):
     proof: str
 
 
-class Contact(msgspec.Struct, kw_only=True, frozen=True):
+class Contact(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     """A person as the rooms see one."""
 
     id: str

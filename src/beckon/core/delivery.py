@@ -30,7 +30,7 @@ def may_follow(before: str, after: str) -> bool:
     return after in TRANSITIONS[before]
 
 
-class PassedOver(msgspec.Struct, frozen=True):
+class PassedOver(msgspec.Struct, frozen=True, omit_defaults=True):
     """A channel that was not chosen, and why, in words for the team."""
 
     channel: str
@@ -38,7 +38,7 @@ class PassedOver(msgspec.Struct, frozen=True):
     reason: str
 
 
-class Choice(msgspec.Struct, frozen=True):
+class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
     """The channel that a message takes (none: ``channel`` is empty), and why not the ones before it."""
 
     channel: str
@@ -49,7 +49,7 @@ class Choice(msgspec.Struct, frozen=True):
     template: str = ""
 
 
-class Attempt(msgspec.Struct, frozen=True):
+class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     """One handing-over to a provider, and how it ended."""
 
     number: int
@@ -63,7 +63,7 @@ class Attempt(msgspec.Struct, frozen=True):
     provider_id: str = ""
 
 
-class Delivery(msgspec.Struct, kw_only=True):
+class Delivery(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The record of one message: its choice, its attempts, its receipts."""
 
     id: str

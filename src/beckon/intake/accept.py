@@ -131,7 +131,7 @@ class Intake:
                 )
                 position += 1
                 stored.append(event)
-                changes.insert_new(
+                changes.insert_counted(
                     JOURNAL,
                     (
                         event.position,

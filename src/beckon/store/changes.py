@@ -11,6 +11,8 @@ from beckon.store.tables import Table
 
 Value = str | int | None
 Row = tuple[Value, ...]
+#: SQL, its parameters, and whether its count of rows is asked for.
+Statement = tuple[str, list[Value], bool]
 
 #: Rows in one statement: powers of two, so that few distinct statements are ever prepared.
 _ROWS_MAX = 256
@@ -19,15 +21,15 @@ _ROWS_MAX = 256
 class Changes:
     """A unit of work. Rows of one table keep their order; deletions go before insertions.
 
-    ``upsert`` keeps the last row for a key. ``insert_new`` skips rows that are there already: how many were new is
-    what ``Database.commit`` returns.
+    ``upsert`` keeps the last row for a key. ``insert_new`` and ``insert_counted`` skip rows that are there already.
     """
 
-    __slots__ = ("_deleted", "_inserted", "_new", "_sql", "_upserted")
+    __slots__ = ("_counted", "_deleted", "_inserted", "_new", "_sql", "_upserted")
 
     def __init__(self) -> None:
         self._inserted: dict[Table, list[Row]] = {}
         self._new: dict[Table, list[Row]] = {}
+        self._counted: dict[Table, list[Row]] = {}
         self._upserted: dict[Table, dict[Row, Row]] = {}
         self._deleted: dict[Table, dict[Row, None]] = {}
         self._sql: list[tuple[str, Row]] = []
@@ -42,6 +44,10 @@ class Changes:
     def insert_new(self, table: Table, row: Row) -> None:
         """Add a row unless its key, or another unique column of it, is taken."""
         self._new.setdefault(table, []).append(row)
+
+    def insert_counted(self, table: Table, row: Row) -> None:
+        """As ``insert_new``, for one table of the batch: how many were new is what ``Database.commit`` gives."""
+        self._counted.setdefault(table, []).append(row)
 
     def upsert(self, table: Table, row: Row) -> None:
         """Add or replace the row with this key."""
@@ -74,6 +80,8 @@ class Changes:
             self._inserted.setdefault(table, []).extend(rows)
         for table, rows in other._new.items():
             self._new.setdefault(table, []).extend(rows)
+        for table, rows in other._counted.items():
+            self._counted.setdefault(table, []).extend(rows)
         for table, upserted in other._upserted.items():
             self._upserted.setdefault(table, {}).update(upserted)
         for table, deleted in other._deleted.items():
@@ -81,16 +89,18 @@ class Changes:
         self._sql.extend(other._sql)
 
     def __bool__(self) -> bool:
-        return bool(self._inserted or self._new or self._upserted or self._deleted or self._sql)
+        return bool(self._inserted or self._new or self._counted or self._upserted or self._deleted or self._sql)
 
-    def statements(self) -> Iterator[tuple[str, list[Value], bool]]:
+    def statements(self) -> Iterator[Statement]:
         """Each statement with its parameters, and whether its count of rows is asked for. Placeholders are ``?``."""
         for sql, parameters in self._sql:
             yield sql, list(parameters), False
         for table, keys in self._deleted.items():
             yield from _chunked("delete", table, list(keys), counted=False)
-        for table, rows in self._new.items():
+        for table, rows in self._counted.items():
             yield from _chunked("insert_new", table, rows, counted=True)
+        for table, rows in self._new.items():
+            yield from _chunked("insert_new", table, rows, counted=False)
         for table, rows in self._inserted.items():
             yield from _chunked("insert", table, rows, counted=False)
         for table, upserted in self._upserted.items():
@@ -99,7 +109,7 @@ class Changes:
 
 def _chunked(
     verb: str, table: Table, rows: Sequence[Row], *, counted: bool
-) -> Iterator[tuple[str, list[Value], bool]]:
+) -> Iterator[Statement]:
     start, left = 0, len(rows)
     while left:
         size = min(1 << (left.bit_length() - 1), _ROWS_MAX)

@@ -28,8 +28,12 @@ class Engine(Protocol):
         """Run several reads in one go."""
         ...
 
+    async def look_up(self, queries: Sequence[Query]) -> list[list[Row]]:
+        """Run several reads by key, each of which is quick."""
+        ...
+
     async def write(self, batch: Sequence[Changes]) -> list[int]:
-        """Write all in one durable transaction; for each, how many ``insert_new`` rows were new."""
+        """Write all in one durable transaction; for each, how many ``insert_counted`` rows were new."""
         ...
 
     async def script(self, sql: str) -> None:
@@ -66,8 +70,12 @@ class Database:
         """Several reads for the price of one hop."""
         return await self.engine.fetch(queries)
 
+    async def look_up(self, queries: Sequence[Query]) -> list[list[Row]]:
+        """Several reads by key, as the wheel does many: quick ones only, they may hold up the loop."""
+        return await self.engine.look_up(queries)
+
     def commit(self, changes: Changes) -> "asyncio.Future[int]":
-        """Write durably; the future gives how many ``insert_new`` rows were new, or raises the error."""
+        """Write durably; the future gives how many ``insert_counted`` rows were new, or raises the error."""
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting.append((changes, future))
         if self._writing is None:

@@ -58,6 +58,9 @@ class PostgresEngine:
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncio.TimeoutError) as error:
             raise _named(error) from error
 
+    async def look_up(self, queries: Sequence[Query]) -> list[list[Row]]:
+        return await self.fetch(queries)
+
     async def write(self, batch: Sequence[Changes]) -> list[int]:
         if self._writer is None or self._writer.is_closed():
             try:
