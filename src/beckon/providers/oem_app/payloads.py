@@ -2,7 +2,8 @@
 
 A dialect is data: a path, header names, a table of error codes and Liquid texts, which see
 
-``message``  delivery_id, to, text, subject, locale, purpose, buttons [{kind, text, value}], media [{kind, url, caption}]
+``message``  delivery_id, to, text, subject, locale, purpose, buttons [{kind, text, value}],
+             media [{kind, url, caption}]
 ``reply``    the partner's answer (``taken``, ``error``)
 ``body``     what the partner posted to us (``inbound``): the text gives a list of {event, id, …}, see ``webhook``
 """

@@ -1,7 +1,7 @@
 """The little IO of mail: a few kept connections to one SMTP server.
 
-A message may be sent again only while it is sure that the server does not have it: until DATA. What breaks after that is
-doubtful, and says so.
+A message may be sent again only while it is sure that the server does not have it: until DATA. What breaks after that
+is doubtful, and says so.
 """
 
 import asyncio

@@ -7,6 +7,7 @@ becomes a receipt, a person's mail a message; automatic answers and newsletters 
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from email import message_from_bytes, policy
 from email.header import decode_header, make_header
 from email.message import Message
@@ -132,7 +133,8 @@ def _automatic(mail: Message) -> bool:
 
 
 def _content(mail: Message) -> tuple[str, list[dict[str, str]]]:
-    plain, html, media = "", "", []
+    plain, html = "", ""
+    media: list[dict[str, str]] = []
     for index, part in enumerate(mail.walk()):
         if index > _PARTS_MAX:
             break
@@ -230,10 +232,8 @@ def _header(mail: Message, name: str) -> str:
 
 def _decoded(text: str) -> str:
     """A header in readable letters, on one line."""
-    try:
+    with suppress(LookupError, ValueError):
         text = str(make_header(decode_header(text[:5_000])))
-    except (LookupError, ValueError):
-        pass
     return " ".join(text.encode("utf-8", "replace").decode().split())
 
 

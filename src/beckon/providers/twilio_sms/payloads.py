@@ -48,7 +48,7 @@ _E164 = re.compile(r"\+[1-9]\d{5,14}", re.ASCII)
 
 
 def build(message: Outbound, settings: Settings) -> bytes:
-    """The request's form. Raises ``Refused`` for an address that is none, ``Unsupported`` for a text that is too long."""
+    """The request's form. Raises ``Refused`` for a wrong address, ``Unsupported`` for a text that is too long."""
     if not _E164.fullmatch(message.to):
         raise Refused(f"{NAME}.address", "the address is no phone number like +3225551234", field="to")
     rendered = message.rendered
