@@ -43,7 +43,7 @@ class Actor:
 def replied(actor: Actor, contact: str, text: str) -> Event:
     """An agent answers the contact. Raises ``Refused`` for an empty or too long text."""
     words = _words(text, REPLY_MAX, "The reply")
-    return actor.say("agent.replied", contact, {"contact": contact, "text": words})
+    return actor.say("agent.replied", contact, {"contact": contact, "text": words, "agent": actor.person})
 
 
 def noted(actor: Actor, contact: str, text: str) -> Event:

@@ -4,10 +4,13 @@
 """
 
 import asyncio
+import socket
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 
+import uvicorn
 from starlette.applications import Starlette
 
 from beckon.core.event import Event
@@ -112,14 +115,25 @@ class Site:
         self.accepted.append(event)
 
 
-async def _serve(port: int) -> None:
-    import uvicorn
+@asynccontextmanager
+async def served(site: Site, port: int = 0) -> AsyncIterator[str]:
+    """The site on a port of its own (or the given one); gives its address."""
+    server = uvicorn.Server(uvicorn.Config(site.app, port=port, log_level="warning", lifespan="off"))
+    listening = socket.create_server(("127.0.0.1", port))
+    turning = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        site.hub.close()
+        server.should_exit = True
+        await turning
 
+
+async def _serve(port: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         database = await story.open_story(f"sqlite:///{folder}/story.db")
-        site = Site(database)
-        await uvicorn.Server(uvicorn.Config(site.app, port=port, log_level="warning")).serve()
-        await database.close()
+        async with served(Site(database), port):
+            await asyncio.Event().wait()
 
 
 if __name__ == "__main__":

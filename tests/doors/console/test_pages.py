@@ -197,7 +197,9 @@ async def test_a_reply_is_handed_in_as_an_event(lena: httpx.AsyncClient, site: S
     assert (first.type, first.source, first.subject, first.workspace) == (
         "agent.replied", "beckon/console", "con_anna", story.WORKSPACE,
     )  # fmt: skip
-    assert first.data == {"contact": "con_anna", "text": "Ja, de witte 118i!", "by": "per_lena"}
+    assert first.data == {
+        "contact": "con_anna", "text": "Ja, de witte 118i!", "agent": "per_lena", "by": "per_lena",
+    }  # fmt: skip
     assert first.time_ms == story.NOW_MS
 
 
