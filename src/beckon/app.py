@@ -21,9 +21,10 @@ from beckon.core.clock import Clock, SystemClock
 from beckon.core.errors import BeckonError, Misconfigured
 from beckon.core.event import Event
 from beckon.core.ids import secret
-from beckon.doors import hooks
+from beckon.doors import console, customer, hooks
 from beckon.doors.api.events import EventsDoor, Receive, Scope, Send
 from beckon.doors.api.keys import Keys
+from beckon.doors.customer.book import StoredLinks
 from beckon.intake.accept import Intake
 from beckon.intake.journal import TableJournal
 from beckon.journeys.journey import found as found_journeys
@@ -31,6 +32,7 @@ from beckon.outbox.connections import PooledConnections
 from beckon.outbox.queue import Queue
 from beckon.providers.registry import found as found_providers
 from beckon.settings import ServerSettings
+from beckon.shelf import Shelf
 from beckon.store.database import Database, open_database
 from beckon.store.migrations import migrate
 from beckon.store.postgres import PostgresEngine
@@ -210,10 +212,27 @@ class Beckon:
             Route("/healthz", self._health, methods=["GET"]),
             Route("/", self._home, methods=["GET"]),
             *hooks.routes(self.hooks, self.intake, self.clock, self.settings.address),
+            *console.routes(
+                console.ConsoleParts(
+                    reader=self.database,
+                    accept=self._accept_one,
+                    sessions=self.sessions,
+                    hub=self.hub,
+                    clock=self.clock,
+                    library=self._shelf,
+                )
+            ),
+            *customer.routes(
+                customer.CustomerDoor(
+                    book=StoredLinks(self.database, self.workspaces, self.intake.accept),
+                    key=self._link_key,
+                    clock=self.clock,
+                )
+            ),
             *static.routes(),
             *self._extra_routes,
         ]
-        return Starlette(
+        starlette = Starlette(
             routes=routes,
             exception_handlers={
                 BeckonError: problems.on_error,
@@ -221,6 +240,18 @@ class Beckon:
                 Exception: problems.on_fault,
             },
         )
+        starlette.state.clock = self.clock
+        return starlette
+
+    async def _accept_one(self, event: Event) -> object:
+        """One event from a page, which shows what came of it."""
+        return await self.settle([event])
+
+    def _shelf(self, workspace: str) -> Shelf:
+        library = self.workspaces.get(workspace)
+        if library is None:
+            raise Misconfigured("workspace.missing", f"the workspace {workspace!r} is not served here")
+        return Shelf(library)
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application: the hot path first, all else by Starlette."""

@@ -7,11 +7,9 @@ from typing import Any
 
 import msgspec
 
-from beckon.core.errors import BeckonError, Misconfigured
-from beckon.core.yaml_text import YamlProblem, read_yaml
 from beckon.flows import check as checking
 from beckon.flows.definition import FlowProblems, parse_flow
-from beckon.flows.trial import run_trials
+from beckon.flows.trial import Trial, run_trial
 from beckon.journeys.journey import found as found_journeys
 from beckon.messaging.templates import Template, parse_template
 from beckon.messaging.wording import TemplateProblems
@@ -99,19 +97,13 @@ def _types_in(text: str) -> Iterator[str]:
             yield type_
 
 
-def test_folder(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Play every trial of a folder's ``tests/*.yaml``: its name, and what differed; empty: it passed."""
-    flows = []
-    for file in sorted(folder.glob("flows/*.yaml")):
-        flows.append(parse_flow(file.read_text(encoding="utf-8"), file=str(file)))
-    settings = read_settings(folder)
+def try_folder(folder: Path) -> Iterator[Trial]:
+    """Play every trial of a folder's ``tests/*.yaml`` on a virtual clock. Raises ``FlowProblems``."""
+    flows = [
+        parse_flow(file.read_text(encoding="utf-8"), file=str(file)) for file in sorted(folder.glob("flows/*.yaml"))
+    ]
+    zone = read_settings(folder).time_zone
     for file in sorted(folder.glob("tests/*.yaml")):
-        try:
-            read_yaml(file.read_text(encoding="utf-8"))
-        except YamlProblem as error:
-            raise Misconfigured("trial.yaml", f"{file}, line {error.line}: {error.why}") from error
-        try:
-            for result in run_trials(file.read_text(encoding="utf-8"), flows, file=str(file), zone=settings.time_zone):
-                yield f"{file.name}: {result.name}", list(result.faults)
-        except BeckonError as error:
-            yield file.name, [str(error)]
+        text = file.read_text(encoding="utf-8")
+        for trial in run_trial(flows, text, file=str(file), zone=zone).trials:
+            yield msgspec.structs.replace(trial, name=f"{file.name}: {trial.name}")

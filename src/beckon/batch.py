@@ -35,7 +35,7 @@ from beckon.store.tables import (
 )
 
 #: Rows of each kind that stay at hand between turns.
-_RECENT_MAX = 4_000
+_RECENT_MAX = 8_000
 
 _encode = msgspec.json.Encoder().encode
 _contact = msgspec.json.Decoder(Contact).decode
@@ -119,6 +119,8 @@ class Batch:
         self.delivery_of: dict[int, str] = {}
         self.keys_of: dict[int, list[str]] = {}
         self.starting: dict[int, list[tuple[Flow, Run]]] = {}
+        #: contact id → how this turn's newest event named them
+        self.said: dict[str, object] = {}
         #: runs whose new waits may have been answered already
         self.asked_early: list[str] = []
         #: messages to somebody whom a step named

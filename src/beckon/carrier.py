@@ -221,6 +221,7 @@ class Carrier:
     async def _prepare(self, items: list[Item]) -> list[Ready | Item]:
         """Choose and render; what can't be said at all has its outcome at once."""
         contacts, deliveries = await self._load(items)
+        offers: dict[str, dict[str, Open]] = {}
         launched: list[Ready | Item] = []
         for item in items:
             library = self._workspaces.get(item.workspace)
@@ -232,8 +233,10 @@ class Carrier:
             if library is None or delivery is None or contact is None:
                 self._task(self._drop(item))
                 continue
+            if item.workspace not in offers:
+                offers[item.workspace] = self._offers(library)
             try:
-                ready = self._chosen(item, item.command, library, delivery, contact)
+                ready = self._chosen(item, item.command, library, delivery, contact, offers[item.workspace])
             except BeckonError as error:
                 self._undeliverable(item, delivery, _unsaid(delivery, error), error.code)
                 continue
@@ -279,15 +282,17 @@ class Carrier:
         return contacts, deliveries
 
     def _chosen(
-        self, item: Item, command: Send, library: Library, delivery: Delivery, contact: Contact
+        self,
+        item: Item,
+        command: Send,
+        library: Library,
+        delivery: Delivery,
+        contact: Contact,
+        offers: dict[str, Open],
     ) -> "Ready | Choice":
         now = self._clock.now_ms()
         template = library.template(command.template) if command.template else None
         used = tried(delivery)
-        offers = {
-            name: Open(channel.provider, channel.capabilities, self._long_pause(item.workspace, channel.provider))
-            for name, channel in library.channels.items()
-        }
         links: list[tuple[str, str]] = []
 
         def link(url: str) -> str:
@@ -336,6 +341,13 @@ class Carrier:
         if address is None:
             raise Refused("message.address", f"the contact has no address on {choice.channel}")
         return Ready(item, library, delivery, choice, rendered, address.external_id, links)
+
+    def _offers(self, library: Library) -> dict[str, Open]:
+        """The workspace's channels as ``choose`` wants to know them."""
+        return {
+            name: Open(channel.provider, channel.capabilities, self._long_pause(library.workspace, channel.provider))
+            for name, channel in library.channels.items()
+        }
 
     def _long_pause(self, workspace: str, provider: str) -> str | None:
         """A provider that is left alone for longer than a retry would wait is passed over, with the reason."""

@@ -116,14 +116,15 @@ def flow_check(folder: Path) -> None:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path("."))
 def flow_test(folder: Path) -> None:
     """Play the workspace's flow tests (tests/*.yaml) on a virtual clock."""
-    from beckon.authoring import test_folder
+    from beckon.authoring import try_folder
 
-    failed = 0
-    for name, faults in test_folder(folder):
-        click.echo(f"{'FAILED' if faults else 'passed'}  {name}")
-        for fault in faults:
-            click.echo(f"        {fault}")
-        failed += bool(faults)
+    trials = list(try_folder(folder))
+    for trial in trials:
+        click.echo(f"{'passed' if trial.passed else 'FAILED'}  {trial.name}")
+        for line in trial.difference if not trial.passed else ():
+            click.echo(f"        {line}")
+    failed = sum(not trial.passed for trial in trials)
+    click.echo(f"{len(trials) - failed} passed, {failed} failed", err=True)
     sys.exit(1 if failed else 0)
 
 

@@ -145,6 +145,8 @@ class Effects:
         return type_ in self._acts or type_ in library.shapes or bool(library.flows_on(type_)) or type_.startswith(OWN_TYPES)
 
     def _reference(self, event: Event, fields: dict[str, Any]) -> Reference | None:
+        if event.about is not None:
+            return event.about  # type: ignore[no-any-return]  # the door has read it
         library = self._workspaces.get(event.workspace)
         if library is None:
             return None
@@ -195,6 +197,7 @@ class Effects:
             contact = self._found_or_new(batch, event.workspace, reference)
             if contact is not None:
                 batch.contact_of[event.position] = contact.id
+                batch.said[contact.id] = event.data.get("contact") if type(event.data) is dict else None
 
     def _found_or_new(self, batch: Batch, workspace: str, reference: Reference) -> Contact | None:
         found: Contact | None = None
@@ -486,6 +489,9 @@ class Effects:
         if command.to is None or (contact is not None and command.to == contact.id):
             if contact is not None:
                 self._send(batch, contact, command, author)
+            return
+        if contact is not None and command.to == batch.said.get(contact.id):
+            self._send(batch, contact, command, author)  # whom the event named, and that is this contact
             return
         try:
             reference = read_reference(command.to, region=library.settings.region, field="to")

@@ -29,3 +29,5 @@ class Event(msgspec.Struct, kw_only=True, frozen=True):
     accepted_ms: int = 0
     #: how many events led to this one through ``emit``: bounded, so that flows can't chase each other for ever.
     depth: int = 0
+    #: whom it is about, as its door has read it already; in memory only, never stored.
+    about: Any = None

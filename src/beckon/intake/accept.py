@@ -128,6 +128,7 @@ class Intake:
                     position=position,
                     accepted_ms=now,
                     depth=event.depth,
+                    about=event.about,
                 )
                 position += 1
                 stored.append(event)

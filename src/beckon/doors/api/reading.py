@@ -177,10 +177,11 @@ class Reader:
         schema = library.schemas.get(type_)
         if schema is not None:
             schema.check(data)
+        about = None
         if type(data) is dict:
             contact = data.get("contact")
             if contact is not None:
-                read_reference(contact, region=library.settings.region)
+                about = read_reference(contact, region=library.settings.region)
         return Event(
             workspace=library.workspace,
             source=given.source or self._source,
@@ -189,6 +190,7 @@ class Reader:
             time_ms=0 if given.time is None else _instant(given.time),
             data=data,
             subject=given.subject,
+            about=about,
         )
 
     @staticmethod
