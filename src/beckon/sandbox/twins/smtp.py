@@ -172,7 +172,6 @@ class Twin(Party):
             self,
             data_size_limit=_SIZE_BYTES_MAX,
             enable_SMTPUTF8=True,
-            auth_required=True,
             auth_require_tls=False,
             authenticator=self._authenticate,
             hostname="mx.garage.example",
@@ -187,14 +186,16 @@ class Twin(Party):
             and given.login == self.user.encode()
             and hmac.compare_digest(given.password, self.key("pwd").encode())
         )
-        return AuthResult(success=bool(fits), handled=not fits or True)
+        return AuthResult(success=bool(fits), handled=False)
 
     def _said(self, code: str) -> str:
         number, words = self.errors.get(code, (int(code), "5.0.0 Error" if code[0] == "5" else "4.0.0 Error"))
         return f"{number} {words}"
 
-    async def handle_MAIL(self, _: Any, __: Session, envelope: Envelope, address: str, options: list[str]) -> str:
+    async def handle_MAIL(self, _: Any, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:
         """A mail begins."""
+        if not session.authenticated:
+            return "530 5.7.0 Authentication required"
         if self.faults.rate_limited:
             return self._said("450")
         if address != self.sender:
@@ -228,16 +229,19 @@ class _Session(SMTP):
     """One connection; hangs up at once when the server is down."""
 
     twin: Twin
+    _refused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
         if self.twin.faults.down:
+            self._refused = True
             transport.close()
             return
         self.twin._sessions.add(transport)  # type: ignore[arg-type]
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
+        if self._refused:
+            return
         self.twin._sessions.discard(self.transport)
         super().connection_lost(error)
 
