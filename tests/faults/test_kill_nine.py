@@ -93,7 +93,7 @@ async def kill_again_and_again(made: Place, load: Load, moments: random.Random) 
 async def test_nothing_accepted_is_lost_or_done_twice_when_the_server_is_killed_fifty_times() -> None:
     with place() as made:
         made.start_sink()
-        made.write(flow=FLOW)
+        await asyncio.to_thread(made.write, flow=FLOW)
         await asyncio.to_thread(made.start_server)
         load = Load(made)
         busy = await kill_again_and_again(made, load, random.Random(20261120))
