@@ -164,6 +164,17 @@ class Carrier:
         """Nothing in hand, nothing ready."""
         return not self._tasks and self._taking is None and not len(self._queue) and not any(self._held.values())
 
+    @property
+    def quiet(self) -> bool:
+        """Nothing in hand, and what is ready is held back until its provider may be asked again."""
+        now = self._clock.now_ms()
+        if self._tasks or self._taking is not None or self._queue.wants_poll(now):
+            return False
+        held = [(key, len(waiting)) for key, waiting in self._held.items() if waiting]
+        if any(self._rates[key].paused_until_ms <= now for key, _ in held):
+            return False
+        return len(self._queue) == sum([count for _, count in held])
+
     def paused(self, workspace: str, provider: str) -> str | None:
         """Why a provider is left alone at the moment; None: it is not."""
         rate = self._rates.get((workspace, provider))
@@ -401,7 +412,8 @@ class Carrier:
             to=ready.to,
             rendered=ready.rendered,
             purpose="marketing" if delivery.purpose == "marketing" else "transactional",
-            extras={"address": self._address, "workspace": item.workspace},
+            # Signed requests carry an instant: that of the clock which governs everything.
+            extras={"address": self._address, "workspace": item.workspace, "now_ms": self._clock.now_ms()},
         )
         try:
             handed = await ready.library.channels[choice.channel].send(outbound)

@@ -116,6 +116,12 @@ class Wheel:
         self._wake.set()
         await future
 
+    @property
+    def quiet(self) -> bool:
+        """Nothing to turn: every event is done, and no timer is due."""
+        due_ms = self._next_timer_ms
+        return self.position >= self._journal.position and (due_ms is None or due_ms > self._clock.now_ms())
+
     async def turn(self) -> bool:
         """One turn; whether there may be more to do at once."""
         events = await self._journal.read(self.position, self._events_max)
