@@ -1,0 +1,367 @@
+"""The demo: the real server, the pretended parties and a clock to drag, composed in one process under one address.
+
+Beside ``app`` the only place that knows every part. ``serve_demo`` shows it to a visitor, ``play_headless`` plays every
+scenario on it, the story tests stand it up with ``staged``. Server and twins talk over real HTTP and SMTP on loopback:
+going live changes a URL and a key.
+"""
+
+import asyncio
+import json
+import logging
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import uvicorn
+import uvloop
+
+from beckon.app import Beckon
+from beckon.core.clock import DraggableClock, SystemClock, VirtualClock
+from beckon.core.errors import BeckonError
+from beckon.core.ids import secret
+from beckon.outbox.connections import PooledConnections
+from beckon.sandbox.cast import Cast, Parts
+from beckon.sandbox.page import Page
+from beckon.sandbox.playing import Line, play
+from beckon.sandbox.scenarios import Edit, Scenario, scenarios
+from beckon.sandbox.twins import Twins
+from beckon.sandbox.twins.whatsapp_cloud import Twin as WhatsAppTwin
+from beckon.sandbox.twins.whatsapp_cloud import registrations
+from beckon.sandbox.wvp import Config, create
+from beckon.settings import ServerSettings
+from beckon.starting import new_key, new_person, write_example
+from beckon.web.sessions import COOKIE, Person, csrf_of
+
+BUSINESS = "Garage Van Dijk"
+OWNER = "anouk@garage.example"
+PROVIDERS = "/sandbox/providers"
+CHECK_IN = "/sandbox/check-in"
+#: Ports tried after the one that was asked for.
+_PORTS_MAX = 20
+#: How long a scenario may take in real time.
+_SCENARIO_S = 20.0
+#: A scenario's day begins on a Tuesday at ten in the morning, in Brussels.
+_MORNING_MS = 1_789_459_200_000
+
+_Scope = MutableMapping[str, Any]
+_Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+_Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Stage(msgspec.Struct):
+    """All of it, running."""
+
+    address: str
+    cast: Cast
+    beckon: Beckon
+    owner: Person
+    served: "asyncio.Task[None]"
+
+
+@asynccontextmanager
+async def staged(
+    folder: Path,
+    *,
+    clock: DraggableClock | VirtualClock | None = None,
+    database_url: str = "",
+    port: int = 0,
+    edits: Sequence[Edit] = (),
+    with_page: bool = False,
+    by_itself: bool = False,
+) -> AsyncIterator[Stage]:
+    """Write an example workspace into ``folder`` and run everything until the block ends.
+
+    ``port`` 0: any free one. ``by_itself``: webhooks of the twins leave as they fall due; otherwise ``Cast.quiet`` posts
+    them. Raises ``Misconfigured`` where the workspace is broken.
+    """
+    clock = clock or VirtualClock(_MORNING_MS)
+    listening = _listen(port)
+    address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    connections = PooledConnections()
+    twins = Twins(
+        connections=connections, clock=clock, webhook_url=f"{address}/hooks/main/{{provider}}", on_change=None
+    )
+    await twins.start()
+    _write(folder, twins, address, edits)
+    beckon = Beckon(
+        ServerSettings(
+            database_url=database_url or f"sqlite:///{folder / 'beckon.db'}",
+            workspace=str(folder),
+            public_url=address,
+            drain_s=2,
+        ),
+        clock=clock,
+    )
+    await beckon.open()
+    try:
+        stage, front = await _compose(beckon, twins, clock, address, connections, with_page)
+        beckon.start()
+        post = asyncio.create_task(twins.run()) if by_itself else None
+        server = _Server(_config(front))
+        stage.served = asyncio.create_task(server.serve(sockets=[listening]))
+        try:
+            yield stage
+        finally:
+            beckon.hub.close()
+            server.should_exit = True
+            await stage.served
+            if post is not None:
+                post.cancel()
+                with suppress(asyncio.CancelledError):
+                    await post
+    finally:
+        await stage.cast.wvp.close()
+        await beckon.close()
+        await twins.stop()
+        await connections.close()
+        listening.close()
+
+
+async def _compose(
+    beckon: Beckon,
+    twins: Twins,
+    clock: DraggableClock | VirtualClock,
+    address: str,
+    connections: PooledConnections,
+    with_page: bool,
+) -> "tuple[Stage, Front]":
+    library = beckon.workspaces.all()[0]
+    whatsapp = twins["whatsapp_cloud"]
+    assert isinstance(whatsapp, WhatsAppTwin)
+    for template in library.templates.values():
+        for registered in registrations(template, address):
+            whatsapp.register(registered)
+    token = await new_key(beckon.database, library.workspace, "business system", "events read write definitions")
+    owner = await new_person(
+        beckon.database, library.workspace, OWNER, secret(12), role="owner", name="Anouk Van Dijk"
+    )
+    wvp_app = create(
+        Config(
+            events_url=f"{address}/v1/events",
+            api_key=token,
+            connections=connections,
+            clock=clock,
+            key=secret(16).encode(),
+            public_url=address + CHECK_IN,
+            business_name=BUSINESS,
+            business_phone="+32 2 555 01 00",
+            frame_ancestors="'self'",
+        )
+    )
+
+    def drag(forward_ms: int) -> None:
+        clock.drag(forward_ms)
+        beckon.wake()
+
+    async def sign_in() -> tuple[str, str]:
+        session = await beckon.sessions.open_for(owner)
+        return f"{COOKIE}={session}", csrf_of(session)
+
+    cast = Cast(
+        Parts(
+            address=address,
+            api_key=token,
+            workspace=library.workspace,
+            clock=clock,
+            drag=drag,
+            reader=beckon.database,
+            connections=connections,
+            twins=twins,
+            wvp=wvp_app.state.wvp,
+            quiet=lambda: _quiet(beckon, cast),
+            sign_in=sign_in,
+        )
+    )
+    page = Page(cast=cast, hub=beckon.hub, sessions=beckon.sessions, owner=owner, library=library) if with_page else None
+    front = Front(beckon, {PROVIDERS: twins.app, CHECK_IN: wvp_app}, page)
+    return Stage(address, cast, beckon, owner, None), front  # type: ignore[arg-type]
+
+
+async def _quiet(beckon: Beckon, cast: Cast) -> None:
+    """Return when nothing moves: no event to turn, no timer due, nothing to hand over, no webhook to post."""
+    calm = 0
+    while calm < 3:
+        moved = await cast.twins.settle()
+        await cast.wvp.reporter.settled()
+        await beckon.wheel.settled(beckon.journal.position)
+        assert beckon.carrier is not None
+        calm = 0 if moved or not beckon.wheel.quiet or not beckon.carrier.quiet else calm + 1
+        await asyncio.sleep(0 if calm else 0.001)
+
+
+def _write(folder: Path, twins: Twins, address: str, edits: Sequence[Edit]) -> None:
+    """The example workspace, its providers' accounts at the twins; ``edits`` are a scenario's changes to it."""
+    settings = twins.provider_settings(address + PROVIDERS)
+    settings["smtp"]["from_name"] = BUSINESS
+    write_example(folder, name=BUSINESS, providers=settings, checkin_url=address + CHECK_IN)
+    for edit in edits:
+        edit.apply(folder)
+
+
+class Front:
+    """One address for all: the page and the parties under ``/sandbox``, everything else is the server's."""
+
+    def __init__(self, beckon: Beckon, mounts: Mapping[str, Any], page: "Page | None") -> None:
+        self._beckon = beckon
+        self._mounts = mounts
+        self._page = page
+
+    async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
+        path = scope["path"]
+        for prefix, app in self._mounts.items():
+            if path.startswith(prefix + "/"):
+                await app({**scope, "root_path": scope.get("root_path", "") + prefix}, receive, send)
+                return
+        if self._page is not None and (path == "/" or path.startswith("/sandbox")):
+            await self._page.app(scope, receive, send)
+            return
+        await self._beckon.app(scope, receive, _framed(send) if self._page is not None else send)
+
+
+def _framed(send: _Send) -> _Send:
+    """The demo's page shows the console and the customer's pages in frames: it may, and nobody else."""
+
+    async def framed(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [
+                (name, value.replace(b"frame-ancestors 'none'", b"frame-ancestors 'self'"))
+                for name, value in message["headers"]
+                if name.lower() != b"x-frame-options"
+            ]
+        await send(message)
+
+    return framed
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to whoever started it."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _config(app: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        interface="asgi3",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=2,
+        proxy_headers=False,
+    )
+
+
+def _listen(port: int) -> socket.socket:
+    """A socket on this port of loopback, or the next free one; 0: any."""
+    for wanted in range(port, port + _PORTS_MAX) if port else [0]:
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(("127.0.0.1", wanted))
+        except OSError:
+            listening.close()
+            continue
+        listening.listen(1024)
+        listening.setblocking(False)
+        return listening
+    raise OSError(f"no port between {port} and {port + _PORTS_MAX - 1} is free")
+
+
+# The two ways to run it.
+
+
+def serve_demo(port: int) -> int:
+    """Serve the demo's page until a signal; the exit status."""
+    logging.basicConfig(level="WARNING", format="%(levelname)s %(name)s: %(message)s")
+    folder = Path(tempfile.gettempdir()) / f"beckon-demo-{port}"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        uvloop.run(_serve(folder, port))
+    except (BeckonError, OSError) as error:
+        click.echo(f"beckon: {error}", err=True)
+        return 2
+    return 0
+
+
+async def _serve(folder: Path, port: int) -> None:
+    import signal
+
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    async with staged(folder, clock=DraggableClock(), port=port, with_page=True, by_itself=True) as stage:
+        if not stage.address.endswith(f":{port}"):
+            click.echo(f"Port {port} is taken, so it is another one today.")
+        click.echo(f"The demo is at  {stage.address}/   (Ctrl+C ends it; nothing leaves this machine)")
+        await ended.wait()
+
+
+def play_headless(*, as_json: bool, only: Sequence[str] = ()) -> int:
+    """Play every scenario (or ``only`` these) and print each step; 1 when a step differs from what it should be."""
+    logging.basicConfig(level="CRITICAL")
+    chosen = scenarios()
+    unknown = [name for name in only if name not in chosen]
+    if unknown:
+        click.echo(f"There is no scenario {', '.join(unknown)}; there are: {', '.join(chosen)}", err=True)
+        return 2
+    return uvloop.run(_play_all([chosen[name] for name in only or chosen], _json_line if as_json else _plain_line))
+
+
+async def _play_all(chosen: Sequence[Scenario], say: Callable[[Line], None]) -> int:
+    began_ms = SystemClock().now_ms()
+    wrong: list[str] = []
+    steps = 0
+    for scenario in chosen:
+        fine = True
+        with tempfile.TemporaryDirectory(prefix="beckon-") as folder:
+            try:
+                async with asyncio.timeout(_SCENARIO_S), staged(Path(folder), edits=scenario.workspace) as stage:
+                    async for line in play(scenario, stage.cast):
+                        steps += 1
+                        fine = fine and line.ok
+                        say(line)
+            except Exception as error:
+                # Whatever breaks in a scenario is its result; the others are played all the same.
+                fine = False
+                say(Line(scenario.scenario, "it is played to its end", "no error", f"{type(error).__name__}: {error}", False))
+        if not fine:
+            wrong.append(scenario.scenario)
+    took_s = (SystemClock().now_ms() - began_ms) / 1000
+    _summary(say is _json_line, len(chosen), steps, wrong, took_s)
+    return 1 if wrong else 0
+
+
+def _plain_line(line: Line) -> None:
+    mark = click.style("  ok  ", fg="green") if line.ok else click.style("DIFFERS", fg="red", bold=True)
+    click.echo(f"{mark} {click.style(line.scenario, bold=True)}: {line.step}")
+    click.echo(f"        {line.seen}")
+    if not line.ok:
+        click.echo(f"        expected: {line.expected}")
+
+
+def _json_line(line: Line) -> None:
+    sys.stdout.write(json.dumps(msgspec.to_builtins(line), ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def _summary(as_json: bool, played: int, steps: int, wrong: Sequence[str], took_s: float) -> None:
+    if as_json:
+        said = {"scenarios": played, "steps": steps, "ok": not wrong, "failed": list(wrong), "seconds": round(took_s, 1)}
+        sys.stdout.write(json.dumps(said) + "\n")
+        return
+    if wrong:
+        click.echo(f"\n{len(wrong)} of {played} scenarios differ: {', '.join(wrong)}")
+    else:
+        click.echo(f"\nAll {played} scenarios went as they should: {steps} steps in {took_s:.1f} s.")
