@@ -21,7 +21,7 @@ from beckon.flows.advance import Advance, Matched, Outcome, Started, TimedOut, a
 from beckon.flows.definition import Flow
 from beckon.flows.matching import keys_of
 from beckon.flows.run import FINAL as RUN_FINAL
-from beckon.flows.run import Run, Wait
+from beckon.flows.run import Run, Taken, Wait
 from beckon.inbox import conversation as talks
 from beckon.inbox.entries import entries_for, entry_for_notice, entry_for_post, entry_for_status, message_entry
 from beckon.intake.journal import event_from
@@ -65,6 +65,9 @@ class Effects:
             "message.undeliverable": self._undeliverable,
             "delivery.resend_asked": self._resend,
             "agent.replied": self._replied,
+            "message.asked": self._asked,
+            "run.stop_asked": self._stop_asked,
+            "contact.changed": self._contact_changed,
             "consent.changed": self._consented,
             "template.status": self._template_status,
             "definition.uploaded": self._uploaded,
@@ -104,7 +107,7 @@ class Effects:
                 deliveries.add(fields["delivery"])
             elif "provider_id" in fields and event.type in _RECEIPTS:
                 receipts.append((str(fields.get("provider")), str(fields["provider_id"])))
-            if "command" in fields and type(fields.get("run")) is str:
+            if type(fields.get("run")) is str and ("command" in fields or event.type == "run.stop_asked"):
                 runs.add(fields["run"])
             reference = self._reference(event, fields)
             if reference is not None:
@@ -191,7 +194,7 @@ class Effects:
     def _settle_contact(self, batch: Batch, event: Event, reference: Reference | None) -> None:
         """Whom the event is about; a new contact where nobody has these addresses yet."""
         delivery = batch.deliveries.get(batch.delivery_of.get(event.position, ""))
-        if delivery is not None:
+        if delivery is not None and delivery.workspace == event.workspace:
             batch.contact_of[event.position] = delivery.contact
         elif reference is not None:
             contact = self._found_or_new(batch, event.workspace, reference)
@@ -774,7 +777,48 @@ class Effects:
                 text=fields["text"],
                 via=tuple(fields.get("via") or ("best",)),
             )
-            self._send(batch, contact, command, f"agent:{fields.get('agent', '')}")
+            self._send(batch, contact, command, f"agent:{fields.get('agent') or fields.get('by', '')}")
+
+    def _asked(
+        self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None
+    ) -> None:
+        """A message that somebody asked for by the API, without a flow."""
+        if contact is None:
+            return
+        command = commands.Send(
+            id=derived("cmd", event.workspace, event.source, event.id),
+            workspace=event.workspace,
+            contact=contact.id,
+            template=str(fields.get("template", "")),
+            text=str(fields.get("text", "")),
+            variables=fields.get("variables") or {},
+            via=tuple(fields.get("via") or ("best",)),
+            purpose=str(fields.get("purpose", "transactional")),
+            locale=str(fields.get("locale", "")),
+        )
+        self._send(batch, contact, command, f"agent:{fields.get('by', '')}")
+
+    def _stop_asked(
+        self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None
+    ) -> None:
+        """A person ends a run where it stands; what it has asked for already goes its way."""
+        run = batch.runs.get(str(fields.get("run")))
+        if run is None or run.workspace != event.workspace or run.status in RUN_FINAL:
+            return
+        before, run.waiting = run.waiting, ()
+        run.become("stopped", batch.now_ms)
+        run.ended = str(fields.get("reason") or "stopped by hand")
+        run.history = (*run.history, Taken(run.pointer, batch.now_ms, "stopped", run.ended))
+        batch.put_run(run)
+        self._rewire(batch, run, before, started=False)
+
+    def _contact_changed(
+        self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None
+    ) -> None:
+        """What the reference says is merged already; the contact's own order of channels stands beside it."""
+        order = fields.get("channel_order")
+        if contact is not None and type(order) is list:
+            batch.put_contact(msgspec.structs.replace(contact, channel_order=tuple(map(str, order))))
 
     def _consented(
         self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None

@@ -39,7 +39,7 @@ _FILE_SIZE_BYTES_MAX = 262_144
 #: Types that only we say; a door refuses them from outside.
 OWN_TYPES = (
     "message.", "delivery.", "agent.", "conversation.", "link.", "template.", "definition.", "event.", "http.",
-    "call.", "consent.",
+    "call.", "consent.", "contact.changed", "run.stop_asked",
 )  # fmt: skip
 
 Act = Callable[[Mapping[str, Any], str], Awaitable[Any]]
