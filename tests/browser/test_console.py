@@ -211,7 +211,8 @@ PAGES = (
 
 
 SMALL = """() => [...document.querySelectorAll("a, button, summary, select, input:not([type=hidden])")]
-    .filter((one) => one.offsetParent && !one.closest(".bubble-body, .quote, .choice, .row-link, p, dd, .chip") && !one.classList.contains("skip"))
+    .filter((one) => one.offsetParent && !one.classList.contains("skip"))
+    .filter((one) => !one.closest(".bubble-body, .quote, .choice, .row-link, p, dd, .chip"))
     .map((one) => [one.textContent.trim() || one.name, one.getBoundingClientRect()])
     .filter(([, box]) => box.width < 24 || box.height < 24).map(([text]) => text)"""
 
