@@ -22,6 +22,7 @@ from liquid.builtin.expressions.primitive import IntegerLiteral, RangeLiteral
 from liquid.builtin.output import Output, OutputNode
 from liquid.exceptions import LiquidError, ResourceLimitError, UndefinedError
 from liquid.filter import with_context
+from liquid.output import LimitedStringIO
 from liquid.undefined import FalsyStrictUndefined, Undefined
 from liquid.utils import ReadOnlyChainMap
 from msgspec import json
@@ -143,7 +144,7 @@ class Text:
     def _rendered(self, scope: Mapping[str, Any]) -> str:
         assert self._template is not None
         template = self._template
-        buffer = template._get_buffer()
+        buffer = LimitedStringIO(OUTPUT_MAX, newline="")
         try:
             template.render_with_context(_Context(template, globals=scope), buffer)
         except Exception as problem:
@@ -266,6 +267,10 @@ class _Context(RenderContext):
         self.left -= units
         if self.left < 0:
             raise Refused("text.too_costly", f"The text costs more than {WORK_MAX} loop turns and filter steps.")
+
+    def get_buffer(self, buf: Any = None) -> LimitedStringIO:
+        # `newline`: a line break stays the one that it is.
+        return LimitedStringIO(OUTPUT_MAX - getattr(buf, "size", 0), newline="")
 
     def raise_for_loop_limit(self, length: int = 1) -> None:
         self.spend(length * self.statements)
