@@ -16,14 +16,18 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from beckon import __version__
+from beckon.authoring import facts_of
 from beckon.carrier import Carrier
 from beckon.core.clock import Clock, SystemClock
 from beckon.core.errors import BeckonError, Misconfigured
 from beckon.core.event import Event
 from beckon.core.ids import secret
 from beckon.doors import console, customer, hooks
+from beckon.doors.api import routes as api
 from beckon.doors.api.events import EventsDoor, Receive, Scope, Send
 from beckon.doors.api.keys import Keys
+from beckon.doors.api.parts import ApiParts, Health
 from beckon.doors.customer.book import StoredLinks
 from beckon.intake.accept import Intake
 from beckon.intake.journal import TableJournal
@@ -212,6 +216,18 @@ class Beckon:
             Route("/healthz", self._health, methods=["GET"]),
             Route("/", self._home, methods=["GET"]),
             *hooks.routes(self.hooks, self.intake, self.clock, self.settings.address),
+            *api.routes(
+                ApiParts(
+                    reader=self.database,
+                    settle=self.settle,
+                    workspaces=self.workspaces,
+                    keys=keys,
+                    clock=self.clock,
+                    facts=facts_of,
+                    health=self._line,
+                    body_size_bytes_max=self.settings.body_size_bytes_max,
+                )
+            ),
             *console.routes(
                 console.ConsoleParts(
                     reader=self.database,
@@ -246,6 +262,25 @@ class Beckon:
     async def _accept_one(self, event: Event) -> object:
         """One event from a page, which shows what came of it."""
         return await self.settle([event])
+
+    def _line(self, workspace: str) -> Health:
+        """How the line stands, for the API."""
+        library = self.workspaces.get(workspace)
+        carrier = self.carrier
+        paused: dict[str, str] = {}
+        if library is not None and carrier is not None:
+            for channel in library.channels.values():
+                why = carrier.paused(workspace, channel.provider)
+                if why:
+                    paused[channel.provider] = why
+        return Health(
+            position=self.journal.position,
+            turned=self.wheel.position,
+            waiting=len(self.queue),
+            paused=paused,
+            version=__version__,
+            store=self.database.dialect,
+        )
 
     def _shelf(self, workspace: str) -> Shelf:
         library = self.workspaces.get(workspace)
