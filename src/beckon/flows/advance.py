@@ -32,8 +32,6 @@ from beckon.flows.timers import say_duration
 DEPTH_MAX = 16
 #: The longest key, in characters.
 KEY_CHARS_MAX = 400
-#: How much a run may remember, as JSON.
-VARIABLES_WEIGHT_MAX = 1_048_576
 
 
 class Started(msgspec.Struct, frozen=True):

@@ -5,16 +5,14 @@ how to put itself on paper. Sequences stack blocks on one spine. ``if`` and ``ch
 what happens on the side (time-out, error) hangs to the right and comes back. So nothing ever crosses.
 """
 
-import re
 from collections.abc import Callable, Sequence
 
 from beckon.core.clock import iso
 from beckon.flows import steps as made
-from beckon.flows.conditions import Condition, Constant, Expression
+from beckon.flows.card_words import branch_label, card_words
 from beckon.flows.definition import Flow
 from beckon.flows.drawing import STYLE, Paper, icon, safe, text_width, wrap
 from beckon.flows.run import FINAL, Failure, Run, Taken
-from beckon.flows.timers import say_duration
 
 __all__ = ["STYLE", "draw", "draw_run"]
 
@@ -24,8 +22,6 @@ _SIDE = 40.0
 _TITLE = 13.5
 _DETAIL = 11.5
 _TEXT_LEFT = 54.0
-
-_VALUE = re.compile(r"\{\{-?\s*([\w.-]+)[^}]*\}\}")
 
 #: Each kind's colour role, and what it is called.
 _LOOKS: dict[str, tuple[str, str]] = {
@@ -206,7 +202,7 @@ class _Artist:
                 low = y + height - 12
                 back = [(x + shift, top + column.height), (x + shift, low), (x, low), (x, y + height)]
                 self.paper.edge(back, self._came_out(step, branch, inside))
-            self.paper.chip(x + shift, middle, _branch_label(step, branch), went, why)
+            self.paper.chip(x + shift, middle, branch_label(step, branch), went, why)
 
         reach = shift + max(column.right, 70)
         return _Block(max(card.left, column.left - shift), reach, height, paint)
@@ -244,7 +240,7 @@ class _Artist:
                     end = [(x + spine, top + way.height), (x + spine, low), (x, low), (x, y + height)]
                     start = end if inside else [(x + spine, top - 2), *end[1:]]
                     self.paper.edge(_simple(start), self._came_out(step, name, inside) and self._left_by(step))
-                self.paper.chip(x + spine, rail + 18, _branch_label(step, name), went, why)
+                self.paper.chip(x + spine, rail + 18, branch_label(step, name), went, why)
             card.paint(x, y)
 
         left = max(card.left, centre)
@@ -291,7 +287,7 @@ class _Artist:
 
     def _card(self, step: made.Step) -> _Block:
         colour, tag = _LOOKS[step.kind]
-        title, mono, details = _words(step)
+        title, mono, details = card_words(step)
         room = _CARD - _TEXT_LEFT - 16
         title_lines = wrap(title, _TITLE, room, 3, bold=not mono, mono=mono) or ["…"]
         detail_lines = [line for detail in details for line in wrap(detail, _DETAIL, room, 2)][:4]
@@ -391,120 +387,3 @@ def _check_mark(x: float, y: float) -> str:
         f'<path class="bf-check-mark" d="M{x - 3.4:.1f} {y + 0.2:.1f} l2.5 2.6 l4.4 -5" fill="none" stroke="#ffffff" '
         'stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round"/>'
     )
-
-
-# What stands on a card ------------------------------------------------------------------------------------------------
-
-
-def _words(step: made.Step) -> tuple[str, bool, list[str]]:
-    """A step's title, whether that is code, and its details."""
-    title, mono, details = _SAID[type(step)](step)
-    if step.name:
-        return step.name, False, [title, *details] if title and not mono else details
-    return title, mono, details
-
-
-def _say(expression: Expression | Condition | None, empty: str = "") -> str:
-    """An expression for people: a constant as it is, one path as a path, text with ‹names› where values go."""
-    if expression is None:
-        return empty
-    if isinstance(expression, Constant):
-        return expression.words
-    source = " ".join(expression.source.split())
-    if source.startswith("{{") and source.endswith("}}") and source.count("{{") == 1:
-        return source[2:-2].strip()
-    return _VALUE.sub(lambda found: f"‹{found[1].rpartition('.')[2]}›", source) or "…"
-
-
-def _human(name: str) -> str:
-    text = name.replace("_", " ").strip()
-    return text[:1].upper() + text[1:]
-
-
-def _say_send(step: made.Send) -> tuple[str, bool, list[str]]:
-    title = _human(_say(step.template)) if step.template is not None else f"“{_say(step.text)}”"
-    details = []
-    if step.via != ("best",):
-        details.append("via " + ", then ".join(step.via))
-    if step.purpose == "marketing":
-        details.append("only with consent to marketing")
-    if step.fallback_after_ms:
-        details.append(f"next channel after {say_duration(step.fallback_after_ms)}")
-    if step.at is not None:
-        details.append(step.at.source)
-    return title, False, details or ["on the best channel"]
-
-
-def _say_wait_for(step: made.WaitFor) -> tuple[str, bool, list[str]]:
-    match = ", ".join(f"same {name.rpartition('.')[2]}" for name, _expression in step.match) or "same contact"
-    details = [match if not step.timeout_ms else f"{match} · at most {say_duration(step.timeout_ms)}"]
-    if step.where is not None:
-        details.append(f"where {step.where.source}")
-    return " or ".join(step.types), False, details
-
-
-def _say_wait(step: made.Wait) -> tuple[str, bool, list[str]]:
-    if step.until is None:
-        details = [f"counted in open hours: {step.hours.source}"] if step.hours is not None else []
-        return say_duration(step.for_ms), False, details
-    shift = ""
-    if step.shift_ms:
-        shift = f"{say_duration(abs(step.shift_ms))} {'after' if step.shift_ms > 0 else 'before'} "
-    title = f"until {shift}{_say(step.until)}"
-    return title, False, [f"open hours: {step.hours.source}"] if step.hours is not None else []
-
-
-def _say_http(step: made.Http) -> tuple[str, bool, list[str]]:
-    details = [f"secret {step.secret}"] if step.secret else []
-    if step.save:
-        details.append(f"kept as {step.save}")
-    return f"{step.method} {_say(step.url)}", True, details
-
-
-def _say_post(step: made.Post) -> tuple[str, bool, list[str]]:
-    words = {"results": "Results", "status": "A status", "note": "A note", "error": "An error"}[step.entry]
-    body = _say(step.body) if step.body.source != "…" else ""
-    return f"{words} into the conversation", False, [body] if body else []
-
-
-def _say_assign(step: made.Assign) -> tuple[str, bool, list[str]]:
-    return " · ".join(_say(part) for part in (step.inbox, step.agent) if part is not None), False, []
-
-
-def _say_call(step: made.Call) -> tuple[str, bool, list[str]]:
-    return step.act, False, [f"kept as {step.save}"] if step.save else []
-
-
-def _say_set(step: made.Set) -> tuple[str, bool, list[str]]:
-    pairs = [f"{name} = {_say(expression)}" for name, expression in step.values]
-    return pairs[0], True, pairs[1:]
-
-
-_SAID: dict[type[made.Step], Callable[..., tuple[str, bool, list[str]]]] = {
-    made.Send: _say_send,
-    made.WaitFor: _say_wait_for,
-    made.Wait: _say_wait,
-    made.If: lambda step: (step.condition.source, True, []),
-    made.Choose: lambda step: (f"one of {len(step.cases) + bool(step.otherwise)} ways", False, []),
-    made.ForEach: lambda step: (_say(step.items), False, [f"at most {step.items_max}"] if step.items_max else []),
-    made.Note: lambda step: (f"“{_say(step.text)}”", False, []),
-    made.Post: _say_post,
-    made.Notify: lambda step: (_say(step.inbox), False, [_say(step.text)] if step.text is not None else []),
-    made.Assign: _say_assign,
-    made.Call: _say_call,
-    made.Http: _say_http,
-    made.Emit: lambda step: (step.event_type, False, []),
-    made.Set: _say_set,
-    made.Stop: lambda step: (_human(_say(step.reason)) or "Ends here", False, []),
-}
-
-
-def _branch_label(step: made.Step, branch: str) -> str:
-    if branch == "on_timeout" and isinstance(step, made.WaitFor):
-        return f"not within {say_duration(step.timeout_ms)}"
-    if isinstance(step, made.Choose) and branch.startswith("choose."):
-        case = step.cases[int(branch.split(".")[1])]
-        return case.name or case.when.source
-    if isinstance(step, made.Choose):
-        return "otherwise"
-    return {"then": "yes", "else": "no", "on_error": "failed", "on_undeliverable": "undeliverable"}[branch]

@@ -8,6 +8,7 @@ from beckon.flows import steps as made
 from beckon.flows.conditions import Expression, compile_condition, compile_text, compile_value
 from beckon.flows.forms import ANYWHERE, CHANNELS, ENTRIES, HOURS, NAME, STEPS, TYPE, WAIT, WORD, Field, Form
 from beckon.flows.problems import Problem
+from beckon.flows.step_making import make_step
 from beckon.flows.timers import outside, parse_duration, parse_week, zone_named
 from beckon.flows.weight import closest
 
@@ -100,7 +101,7 @@ class StepReader:
             return None
         try:
             name = str(read.pop("name", ""))
-            return _MAKERS[kind](self, read, {"path": path, "line": self._lines.get(path, 1), "name": name})
+            return make_step(kind, read, {"path": path, "line": self._lines.get(path, 1), "name": name}, self.purpose)
         except Refused as problem:
             self._problem(path, problem.code, problem.why)
             return None
@@ -344,137 +345,4 @@ _READERS: dict[str, Callable[[StepReader, Field, Any, str, int], Any]] = {
     "entry": StepReader._entry,
     "match": StepReader._match,
     "limits": StepReader._left_to_caller,
-}
-
-
-def _pairs(value: Pairs | Expression | None) -> tuple[Pairs, Expression | None]:
-    if value is None or isinstance(value, tuple):
-        return value or (), None
-    return (), value
-
-
-def _send(reader: StepReader, read: dict[str, Any], common: dict[str, Any]) -> made.Step:
-    if ("template" in read) == ("text" in read):
-        raise Refused("flow.form", "send: takes a template's name or a text, and not both.")
-    if "timeout" in read and "on_undeliverable" not in read:
-        raise Refused("flow.form", "timeout goes with on_undeliverable: only then does the run wait.")
-    variables, whole = _pairs(read.get("with"))
-    return made.Send(
-        **common,
-        template=read.get("template"),
-        text=read.get("text"),
-        to=read.get("to"),
-        via=read.get("via", ("best",)),
-        variables=variables,
-        variables_from=whole,
-        purpose=read.get("purpose", reader.purpose),
-        locale=read.get("locale"),
-        fallback_after_ms=read.get("fallback_after", 0),
-        at=read.get("at"),
-        on_undeliverable=read.get("on_undeliverable"),
-        timeout_ms=read.get("timeout", 0),
-    )
-
-
-def _wait_for(reader: StepReader, read: dict[str, Any], common: dict[str, Any]) -> made.Step:
-    match, where = read.get("match", ()), read.get("where")
-    if not isinstance(match, tuple):  # a condition instead of names: same contact, and this
-        if where is not None:
-            raise Refused("flow.form", "match: is a condition already; put both into one.")
-        match, where = (), match
-    if "on_timeout" in read and "timeout" not in read:
-        raise Refused("flow.form", "on_timeout goes with timeout.")
-    return made.WaitFor(
-        **common,
-        types=read["types"],
-        match=match,
-        where=where,
-        timeout_ms=read.get("timeout", 0),
-        save=read.get("save", ""),
-        on_timeout=read.get("on_timeout"),
-    )
-
-
-def _call(reader: StepReader, read: dict[str, Any], common: dict[str, Any]) -> made.Step:
-    arguments, whole = _pairs(read.get("with"))
-    _awaits(read)
-    return made.Call(
-        **common,
-        act=read["act"],
-        arguments=arguments,
-        arguments_from=whole,
-        save=read.get("save", ""),
-        timeout_ms=read.get("timeout", 0),
-        awaited=read.get("await", True),
-        on_error=read.get("on_error"),
-    )
-
-
-def _http(reader: StepReader, read: dict[str, Any], common: dict[str, Any]) -> made.Step:
-    headers, whole = _pairs(read.get("headers"))
-    if whole is not None:
-        raise Refused("flow.form", "headers: is an object of names and texts.")
-    _awaits(read)
-    return made.Http(
-        **common,
-        method=read.get("method", "POST" if "body" in read else "GET"),
-        url=read["url"],
-        headers=headers,
-        body=read.get("body"),
-        secret=read.get("secret", ""),
-        timeout_ms=read.get("timeout", 10_000),
-        attempts_max=read.get("attempts", 5),
-        save=read.get("save", ""),
-        awaited=read.get("await", True),
-        on_error=read.get("on_error"),
-    )
-
-
-def _awaits(read: dict[str, Any]) -> None:
-    if read.get("await", True) is False and ("save" in read or "on_error" in read):
-        raise Refused("flow.form", "await: false leaves nothing to save, and no error to answer.")
-
-
-def _assign(reader: StepReader, read: dict[str, Any], common: dict[str, Any]) -> made.Step:
-    if "inbox" not in read and "agent" not in read:
-        raise Refused("flow.form", "assign: takes an inbox, an agent, or both.")
-    return made.Assign(**common, inbox=read.get("inbox"), agent=read.get("agent"))
-
-
-def _set(reader: StepReader, read: dict[str, Any], common: dict[str, Any]) -> made.Step:
-    values, whole = _pairs(read["values"])
-    if whole is not None or not values:
-        raise Refused("flow.form", "set: is an object of names and values.")
-    for name, _value in values:
-        if not WORD.fullmatch(name):
-            raise Refused(
-                "flow.name", f"{name[:60]!r} is no name; it is written with lower-case letters, digits and _."
-            )
-    return made.Set(**common, values=values)
-
-
-def _for_each(reader: StepReader, read: dict[str, Any], common: dict[str, Any]) -> made.Step:
-    return made.ForEach(
-        **common, items=read["items"], item_name=read.get("as", "item"), items_max=read.get("max", 0), do=read["do"]
-    )
-
-
-_MAKERS: dict[str, Callable[[StepReader, dict[str, Any], dict[str, Any]], made.Step]] = {
-    "send": _send,
-    "wait_for": _wait_for,
-    "wait": lambda reader, read, common: made.Wait(**common, **read["wait"]),
-    "if": lambda reader, read, common: made.If(
-        **common, condition=read["condition"], then=read["then"], otherwise=read.get("else", ())
-    ),
-    "choose": lambda reader, read, common: made.Choose(**common, cases=read["cases"], otherwise=read.get("else", ())),
-    "for_each": _for_each,
-    "note": lambda reader, read, common: made.Note(**common, text=read["text"]),
-    "post": lambda reader, read, common: made.Post(**common, entry=read["entry"][0], body=read["entry"][1]),
-    "notify": lambda reader, read, common: made.Notify(**common, inbox=read["inbox"], text=read.get("text")),
-    "assign": _assign,
-    "call": _call,
-    "http": _http,
-    "emit": lambda reader, read, common: made.Emit(**common, event_type=read["type"], body=read.get("data")),
-    "set": _set,
-    "stop": lambda reader, read, common: made.Stop(**common, reason=read.get("reason")),
 }
