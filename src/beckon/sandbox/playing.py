@@ -85,7 +85,7 @@ class _Player:
         self._customer = customer
         self._visit: Visit = cast.plan(
             customer,
-            visit=f"{scenario.scenario}-{customer.number}",
+            visit=f"visit-{customer.number:04d}",
             vehicle={"make": "BMW", "model": "320d Touring", "plate": "1-ABC-234", "year": 2022, "mileage": 41_250},
             appointment={"work": ["Yearly service"]},
         )
@@ -96,6 +96,8 @@ class _Player:
     async def take(self, step: Step) -> list[_Seen]:
         """Do what the step says, wait until nothing moves, and look."""
         self._problem = ""
+        # A second goes by between two steps, as it would: what happens later is newer.
+        self._cast.parts.drag(1_000)
         await self._do(step)
         await self._cast.quiet()
         seen = await self._look(step)
