@@ -25,7 +25,7 @@ from beckon.core.event import Event
 from beckon.core.ids import secret
 from beckon.doors import console, customer, hooks
 from beckon.doors.api import routes as api
-from beckon.doors.api.events import EventsDoor, Receive, Scope, Send
+from beckon.doors.api.events import EventsDoor, Scope, Send
 from beckon.doors.api.keys import Keys
 from beckon.doors.api.parts import ApiParts, Health
 from beckon.doors.customer.book import StoredLinks
@@ -42,6 +42,7 @@ from beckon.store.migrations import migrate
 from beckon.store.postgres import PostgresEngine
 from beckon.store.sqlite import SqliteEngine
 from beckon.web import problems, static
+from beckon.web.bodies import Receive
 from beckon.web.live import Hub
 from beckon.web.sessions import Sessions
 from beckon.worker import Wheel, settle
