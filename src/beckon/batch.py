@@ -20,7 +20,7 @@ from beckon.inbox.entries import Entry
 from beckon.messaging.contacts import Reference
 from beckon.outbox.queue import Item
 from beckon.store.changes import Changes, Row
-from beckon.store.database import Database, Query, within
+from beckon.store.database import Database, Query, joined, within
 from beckon.store.tables import (
     ADDRESSES,
     CONTACTS,
@@ -135,10 +135,8 @@ class Batch:
 
     async def load_addresses(self, wanted: dict[str, list[tuple[str, str]]]) -> None:
         """``wanted``: workspace → (channel, external id)s."""
-        queries: list[Query] = []
-        of: list[str] = []
+        missing: list[tuple[str, str, str]] = []
         for workspace, pairs in wanted.items():
-            missing = []
             for channel, external_id in pairs:
                 key = address_key(workspace, channel, external_id)
                 if key not in self.addresses:
@@ -146,23 +144,14 @@ class Batch:
                     if known is not None:
                         self.addresses[key] = known
                     else:
-                        missing.append((channel, external_id))
-            for start in range(0, len(missing), 128):
-                chunk = missing[start : start + 128]
-                chunk += [chunk[-1]] * ((1 << (len(chunk) - 1).bit_length()) - len(chunk))
-                marks = ", ".join(["(?, ?)"] * len(chunk))
-                queries.append(
-                    (
-                        "SELECT channel, external_id, contact FROM addresses WHERE workspace = ?"
-                        f" AND (channel, external_id) IN (VALUES {marks})",
-                        [workspace, *(word for pair in chunk for word in pair)],
-                    )
-                )
-                of.append(workspace)
-        if queries:
-            for workspace, rows in zip(of, await self.database.look_up(queries), strict=True):
-                for channel, external_id, contact in rows:
-                    self.addresses[address_key(workspace, str(channel), str(external_id))] = str(contact)
+                        missing.append((workspace, channel, external_id))
+        if not missing:
+            return
+        columns = ("workspace", "channel", "external_id")
+        queries = joined("addresses", "workspace, channel, external_id, contact", columns, missing)
+        for rows in await self.database.look_up(queries):
+            for workspace_, channel_, external_id_, contact in rows:
+                self.addresses[address_key(str(workspace_), str(channel_), str(external_id_))] = str(contact)
 
     async def load(
         self,

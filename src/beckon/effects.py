@@ -29,7 +29,7 @@ from beckon.messaging.consent import apply_keyword, grant, keyword
 from beckon.messaging.contacts import Reference, inbound, merge, read_reference
 from beckon.messaging.deliveries import after_attempt, after_receipt
 from beckon.outbox.queue import Item, Queue
-from beckon.store.database import Database, within
+from beckon.store.database import Database, joined, within
 from beckon.store.tables import APPROVALS, DEFINITIONS, EARLY
 from beckon.workspaces import OWN_TYPES, Library, Workspaces
 
@@ -168,18 +168,9 @@ class Effects:
         self, batch: Batch, events: Sequence[Event], receipts: list[tuple[str, str]], deliveries: set[str]
     ) -> None:
         found: dict[tuple[str, str], str] = {}
-        queries = []
-        for start in range(0, len(receipts), 128):
-            chunk = receipts[start : start + 128]
-            chunk += [chunk[-1]] * ((1 << (len(chunk) - 1).bit_length()) - len(chunk))
-            marks = ", ".join(["(?, ?)"] * len(chunk))
-            queries.append(
-                (
-                    "SELECT provider, provider_id, delivery FROM provider_ids"
-                    f" WHERE (provider, provider_id) IN (VALUES {marks})",
-                    [word for pair in chunk for word in pair],
-                )
-            )
+        queries = joined(
+            "provider_ids", "provider, provider_id, delivery", ("provider", "provider_id"), receipts
+        )
         for rows in await batch.database.look_up(queries):
             for provider, provider_id, delivery in rows:
                 found[str(provider), str(provider_id)] = str(delivery)

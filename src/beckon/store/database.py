@@ -13,6 +13,8 @@ from beckon.store.changes import Changes, Row, Value
 
 #: Keys in one ``IN (…)``.
 _KEYS_MAX = 512
+#: Rows in one join with given values.
+_ROWS_MAX = 128
 
 Query = tuple[str, Sequence[Value]]
 
@@ -132,6 +134,24 @@ def within(sql: str, keys: Sequence[Value], before: Sequence[Value] = ()) -> lis
         size = 1 << (len(chunk) - 1).bit_length()
         chunk += [chunk[-1]] * (size - len(chunk))
         queries.append((sql.replace("{keys}", ",".join("?" * size)), [*before, *chunk]))
+    return queries
+
+
+def joined(table: str, select: str, columns: Sequence[str], rows: Sequence[Sequence[Value]]) -> list[Query]:
+    """Queries that read ``select`` from the rows of ``table`` whose ``columns`` are one of ``rows``: by index, each.
+
+    ``(a, b) IN (VALUES …)`` would say the same, and SQLite would read the whole table for it.
+    """
+    queries: list[Query] = []
+    matches = " AND ".join(f"t.{column} = v.{column}" for column in columns)
+    wanted = ", ".join(f"t.{column.strip()}" for column in select.split(","))
+    for start in range(0, len(rows), _ROWS_MAX):
+        chunk = list(rows[start : start + _ROWS_MAX])
+        size = 1 << (len(chunk) - 1).bit_length()
+        chunk += [chunk[-1]] * (size - len(chunk))
+        marks = ", ".join([f"({', '.join('?' * len(columns))})"] * size)
+        sql = f"WITH v({', '.join(columns)}) AS (VALUES {marks}) SELECT {wanted} FROM v JOIN {table} t ON {matches}"
+        queries.append((sql, [value for row in chunk for value in row]))
     return queries
 
 
