@@ -32,7 +32,7 @@ class ApprovedTemplate(msgspec.Struct, frozen=True):
     name: str
     language: str
     body_parameters: tuple[str, ...] = ()
-    #: one for each of ``Rendered.buttons``, in order: a link's suffix, a reply's payload; empty: that button takes none.
+    #: one for each of ``Rendered.buttons``, in order: a link's suffix, a reply's payload; empty: the button takes none.
     button_parameters: tuple[str, ...] = ()
     header_media: Media | None = None
 

@@ -56,11 +56,13 @@ def choose(
     tried: Mapping[str, str] | None = None,
     now_ms: int,
     locale: str = "",
+    locale_default: str = "en",
 ) -> Choice:
     """The channel that this message takes, with the reason, and each channel passed over before it, with its reason.
 
     ``content`` is the template asked for; ``text`` a free text, compared with ``templates`` where only those may be
-    sent. ``tried``: channels that this delivery has used up, each with what came of it.
+    sent. ``tried``: channels that this delivery has used up, each with what came of it. ``locale`` is the reader's,
+    ``locale_default`` the workspace's: ``render`` must be given the same, since approvals differ by language.
     """
     passed: list[PassedOver] = []
     for channel in expand(via, order):
@@ -76,7 +78,7 @@ def choose(
         if not capabilities.templates:
             return Choice(channel, offer.provider, _because(channel, passed), tuple(passed))
         found = _through_template(
-            contact, channel, offer, content, text, templates or {}, approvals or {}, now_ms, locale
+            contact, channel, offer, content, text, templates or {}, approvals or {}, now_ms, locale, locale_default
         )
         if isinstance(found, PassedOver):
             passed.append(found)
@@ -141,10 +143,11 @@ def _through_template(
     approvals: Mapping[tuple[str, str, str], str],
     now_ms: int,
     locale: str,
+    locale_default: str,
 ) -> tuple[str, str] | PassedOver:
     """(template or nothing, reason) for a channel that says only approved templates outside its window."""
     if content is not None:
-        no_template = _not_approved(content, content.pick(locale), channel, offer.provider, approvals)
+        no_template = _not_approved(content, content.pick(locale, locale_default), channel, offer.provider, approvals)
         if no_template is None:
             return content.name, f"the approved template {content.name}"
     else:

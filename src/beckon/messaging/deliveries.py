@@ -1,8 +1,8 @@
 """Deliveries: what an attempt or a receipt makes of a delivery. Pure.
 
 Receipts come late, twice and out of order, and for an attempt that a fallback has overtaken. What may follow what is
-the table in ``core.delivery``; a receipt that may not is kept with a note, and changes nothing. An attempt that its provider
-reports as failed later on is marked so, and its channel isn't tried again.
+the table in ``core.delivery``; a receipt that may not is kept with a note, and changes nothing. An attempt that its
+provider reports as failed later on is marked so, and its channel isn't tried again.
 """
 
 from typing import TypeVar

@@ -105,6 +105,12 @@ def test_the_approval_is_asked_for_the_language_that_will_be_said() -> None:
     assert pick(content=template_of(), approvals=approvals, locale="en").channel == "whatsapp"
 
 
+def test_a_reader_of_another_language_is_judged_by_the_workspaces() -> None:
+    approvals = {("whatsapp_cloud", "service_checkin_invite", "nl"): "rejected"}
+    assert pick(content=template_of(), approvals=approvals, locale="pl").channel == "whatsapp"
+    assert pick(content=template_of(), approvals=approvals, locale="pl", locale_default="nl").channel == "sms"
+
+
 def test_the_providers_word_counts_more_than_the_file() -> None:
     pending = template_of(READY.replace("name: car_ready, ", "name: car_ready, state: pending, "))
     approvals = {("whatsapp_cloud", "car_ready", "en_US"): "approved"}
