@@ -1,5 +1,7 @@
 """Every provider reads its party's webhooks: receipts, messages, twice, late, forged, replayed and broken."""
 
+import contextlib
+
 import pytest
 
 from beckon.core.errors import Misconfigured, Refused
@@ -200,10 +202,8 @@ async def test_a_replayed_webhook_is_refused_or_known(stand: Stand):
 
 async def test_a_broken_body_is_refused_or_empty_and_never_anything_else(stand: Stand):
     for body in stand.case.broken:
-        try:
+        with contextlib.suppress(Refused):
             assert stand.read(stand.signed(body)).events == (), body[:40]
-        except Refused:
-            pass
 
 
 async def test_a_huge_body_is_refused(stand: Stand):
@@ -215,7 +215,5 @@ async def test_a_huge_body_is_refused(stand: Stand):
 async def test_unknown_fields_and_methods_do_no_harm(stand: Stand):
     request = await posted(stand)
     for method in ("GET", "HEAD", "PUT"):
-        try:
+        with contextlib.suppress(Refused):
             stand.read(changed(request, method=method))
-        except Refused:
-            pass

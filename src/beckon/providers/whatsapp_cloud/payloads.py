@@ -62,7 +62,7 @@ class Settings(ProviderSettings, frozen=True, kw_only=True):
 
 
 _BSUID = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}", re.ASCII)
-_NO_PHONE = re.compile(r"[\s().+-]")
+_NO_PHONE = re.compile(r"[ ().+-]")
 _BLANKS = re.compile(r"\s+")
 _VIEWED = {"image", "video", "document"}
 

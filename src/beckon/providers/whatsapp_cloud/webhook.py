@@ -142,8 +142,7 @@ def _messages(value: dict[str, Any], says: Says) -> Iterator[Event]:
             instant_ms(message.get("timestamp"), says.now_ms),
             name=as_text(profile.get("name") or profile.get("username"), NAME_MAX),
             user_id=user_id,
-            context=as_id(as_object(message.get("context")).get("id")),
-            **more,
+            **{"context": as_id(as_object(message.get("context")).get("id")), **more},
         )
 
 

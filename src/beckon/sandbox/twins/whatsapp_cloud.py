@@ -378,6 +378,7 @@ class Twin(Party):
         components = content.get("components", [])
         if type(components) is not list or not all(type(component) is dict for component in components):
             raise _Problem(100, "components must be an array of objects.")
+        components = [_lower(component) for component in components]
         shown.template = template.name
         shown.text = _filled(template.body, _body_parameters(template, components))
         shown.buttons = _template_buttons(template, components)
@@ -419,6 +420,12 @@ def registrations(template: Template, address: str) -> list[RegisteredTemplate]:
             )
         )
     return found
+
+
+def _lower(component: dict[str, Any]) -> dict[str, Any]:
+    """Meta reads a component's type in capitals or not."""
+    words = {name: str(component[name]).lower() for name in ("type", "sub_type") if name in component}
+    return {**component, **words}
 
 
 def _filled(body: str, parameters: list[str]) -> str:
