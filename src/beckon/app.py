@@ -190,7 +190,8 @@ class Beckon:
             provider = providers.get(name)
             if provider is None:
                 raise Misconfigured(
-                    "provider.unknown", f"beckon.yaml names the provider {name!r}; there are {', '.join(sorted(providers))}"
+                    "provider.unknown",
+                    f"beckon.yaml names the provider {name!r}; there are {', '.join(sorted(providers))}",
                 )
             try:
                 given = msgspec.convert(fields, provider.settings)
@@ -237,6 +238,7 @@ class Beckon:
                     hub=self.hub,
                     clock=self.clock,
                     library=self._shelf,
+                    cards=tuple(card for journey in found_journeys().values() for card in journey.cards),
                 )
             ),
             *customer.routes(

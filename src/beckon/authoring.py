@@ -66,7 +66,7 @@ def check_folder(folder: Path) -> list[str]:
         else:
             templates[template.name] = template
             problems += [str(problem) for problem in template.warnings]
-    event_types = {
+    event_types: dict[str, Any] = {
         type_: schema for journey in found_journeys().values() for type_, schema in journey.event_types.items()
     }
     for file in sorted(folder.glob("schemas/*.json")):

@@ -318,9 +318,7 @@ class Batch:
         changes = self.changes
         for id_ in self.changed_contacts:
             contact = self.contacts[id_]
-            changes.upsert(
-                CONTACTS, (id_, contact.workspace, contact.name, self.now_ms, _encode(contact).decode())
-            )
+            changes.upsert(CONTACTS, (id_, contact.workspace, contact.name, self.now_ms, _encode(contact).decode()))
         for id_ in self.changed_deliveries:
             delivery = self.deliveries[id_]
             choice = delivery.choice

@@ -8,7 +8,8 @@ were in flight, and those are marked doubtful.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -145,10 +146,8 @@ class Carrier:
                 self._queue.distrust()
                 await asyncio.sleep(_STORE_PAUSE_S)
                 self._wake.set()
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._pause_s())
-            except TimeoutError:
-                pass
 
     async def close(self, drain_s: float) -> None:
         """Wait for what is in flight, but not for ever."""
@@ -391,8 +390,8 @@ class Carrier:
         for one in launched:
             self._task(self._carry_message(one) if isinstance(one, Ready) else self._carry_command(one))
 
-    def _task(self, coroutine: Awaitable[None]) -> None:
-        task: asyncio.Task[None] = asyncio.ensure_future(coroutine)  # type: ignore[arg-type]
+    def _task(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
 
@@ -495,9 +494,11 @@ class Carrier:
             if isinstance(command, Http):
                 fields = await self._http(command, item)
                 type_ = "http.completed"
-            else:
+            elif isinstance(command, Call):
                 fields = {"result": await self._call(command)}
                 type_ = "call.completed"
+            else:
+                return
         except BeckonError as error:
             library = self._workspaces.get(item.workspace)
             attempts = command.attempts_max if isinstance(command, Http) else 5

@@ -1,7 +1,6 @@
 """The commands that a person types. Each imports what it needs when it runs: ``beckon --help`` is quick."""
 
 import asyncio
-import json
 import logging
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ from beckon.core.errors import BeckonError
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="beckon")
 def cli() -> None:
-    """Something happens in a business system; Beckon reaches the contact on the best channel and brings the result home."""
+    """An event in a business system reaches the contact on the best channel, and the result comes home."""
 
 
 @cli.command()
@@ -54,7 +53,7 @@ def serve() -> None:
 @click.option("--scenario", "only", multiple=True, help="Play only these.")
 def demo(headless: bool, as_json: bool, port: int, only: tuple[str, ...]) -> None:
     """Open the demo: the business system, the customer's phone, the team's view, a clock to drag, faults to cause."""
-    from beckon.sandbox.demo import play_headless, serve_demo
+    from beckon.demo import play_headless, serve_demo
 
     sys.exit(play_headless(as_json=as_json, only=only) if headless else serve_demo(port))
 
@@ -100,7 +99,7 @@ def flow() -> None:
 
 
 @flow.command("check")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path("."))
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path())
 def flow_check(folder: Path) -> None:
     """Find what is wrong with a workspace's flows and templates, without running them."""
     from beckon.authoring import check_folder
@@ -113,7 +112,7 @@ def flow_check(folder: Path) -> None:
 
 
 @flow.command("test")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path("."))
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path())
 def flow_test(folder: Path) -> None:
     """Play the workspace's flow tests (tests/*.yaml) on a virtual clock."""
     from beckon.authoring import try_folder
@@ -146,9 +145,9 @@ def flow_draw(file: Path, output: Path | None) -> None:
 @flow.command("schema")
 def flow_schema() -> None:
     """Print the JSON Schema of flow files, for editors."""
-    from beckon.flows.schema import schema
+    from beckon.flows.schema import flow_schema_text
 
-    click.echo(json.dumps(schema(), indent=2))
+    click.echo(flow_schema_text(), nl=False)
 
 
 @cli.group()

@@ -17,7 +17,7 @@ from beckon.core.delivery import FINAL, Attempt, Choice, Delivery
 from beckon.core.errors import BeckonError, Refused
 from beckon.core.event import Event
 from beckon.core.ids import derived, fresh
-from beckon.flows.advance import Advance, Matched, Outcome, Started, TimedOut, advance, begin
+from beckon.flows.advance import DEPTH_MAX, Advance, Matched, Outcome, Started, TimedOut, advance, begin
 from beckon.flows.definition import Flow
 from beckon.flows.matching import keys_of
 from beckon.flows.run import FINAL as RUN_FINAL
@@ -33,8 +33,6 @@ from beckon.store.database import Database, joined, within
 from beckon.store.tables import APPROVALS, DEFINITIONS, EARLY
 from beckon.workspaces import OWN_TYPES, Library, Workspaces
 
-#: Events that led to one another through ``emit``.
-DEPTH_MAX = 16
 #: Runs that one event may start or wake.
 RUNS_AN_EVENT_MAX = 1_000
 #: Rounds in which early results may wake further waits.
@@ -90,8 +88,6 @@ class Effects:
     async def load(self, batch: Batch, events: Sequence[Event], timers: Sequence[tuple[Any, ...]]) -> None:
         """Fetch what these events and timers touch, and settle whom each is about."""
 
-
-
         references: dict[int, Reference] = {}
         addresses: dict[str, list[tuple[str, str]]] = {}
         deliveries: set[str] = set()
@@ -145,7 +141,12 @@ class Effects:
         if library is None:
             return False
         type_ = event.type
-        return type_ in self._acts or type_ in library.shapes or bool(library.flows_on(type_)) or type_.startswith(OWN_TYPES)
+        return (
+            type_ in self._acts
+            or type_ in library.shapes
+            or bool(library.flows_on(type_))
+            or type_.startswith(OWN_TYPES)
+        )
 
     def _reference(self, event: Event, fields: dict[str, Any]) -> Reference | None:
         if event.about is not None:
@@ -156,7 +157,7 @@ class Effects:
         try:
             if event.type == "message.received":
                 return inbound(fields, region=library.settings.region)
-            if "contact" in fields and fields["contact"]:
+            if fields.get("contact"):
                 return read_reference(fields["contact"], region=library.settings.region)
             if event.subject is not None and event.subject.startswith("con_"):
                 return read_reference(event.subject, region=library.settings.region)
@@ -168,9 +169,7 @@ class Effects:
         self, batch: Batch, events: Sequence[Event], receipts: list[tuple[str, str]], deliveries: set[str]
     ) -> None:
         found: dict[tuple[str, str], str] = {}
-        queries = joined(
-            "provider_ids", "provider, provider_id, delivery", ("provider", "provider_id"), receipts
-        )
+        queries = joined("provider_ids", "provider, provider_id, delivery", ("provider", "provider_id"), receipts)
         for rows in await batch.database.look_up(queries):
             for provider, provider_id, delivery in rows:
                 found[str(provider), str(provider_id)] = str(delivery)
@@ -247,10 +246,8 @@ class Effects:
                 await library.keep(run.flow, run.version, batch.database)
 
     def _begun(self, batch: Batch, library: Library, flow: Flow, event: Event, contact_id: str) -> Run | None:
-        if event.depth >= DEPTH_MAX:
-            return None
         try:
-            return begin(flow, event, batch.contacts.get(contact_id), batch.now_ms)
+            return begin(flow, event, batch.contacts.get(contact_id), batch.now_ms, zone=library.settings.time_zone)
         except BeckonError as error:
             contact = batch.contacts.get(contact_id)
             if contact is not None:
@@ -341,7 +338,7 @@ class Effects:
             return
         before = run.waiting
         contact = batch.contacts.get(run.contact)
-        result: Advance = advance(flow, run, stimulus, batch.now_ms, contact)
+        result: Advance = advance(flow, run, stimulus, batch.now_ms, contact, zone=library.settings.time_zone)
         run = result.run
         batch.put_run(run)
         for command in result.commands:
@@ -447,7 +444,7 @@ class Effects:
                 )
             )  # fmt: skip
         elif isinstance(command, commands.Emit):
-            if run.depth + 1 < DEPTH_MAX:
+            if run.depth < DEPTH_MAX:
                 batch.emitted.append(
                     Event(
                         workspace=run.workspace,
@@ -461,7 +458,9 @@ class Effects:
                     )
                 )
             elif contact is not None:
-                self._say(batch, contact, f"{command.type} was not emitted: flows led to flows {DEPTH_MAX} times", run.flow)
+                self._say(
+                    batch, contact, f"{command.type} was not emitted: flows led to flows {DEPTH_MAX} times", run.flow
+                )
         elif contact is None:
             return
         elif isinstance(command, commands.Post):
@@ -472,9 +471,7 @@ class Effects:
             self._add(batch, contact, entry_for_notice(command, contact=contact.id, author=author, at_ms=batch.now_ms))
             batch.topics.add((contact.workspace, f"inbox:{command.inbox}"))
         elif isinstance(command, commands.Assign):
-            batch.put_conversation(
-                talks.assign(batch.conversation(contact), inbox=command.inbox, agent=command.agent)
-            )
+            batch.put_conversation(talks.assign(batch.conversation(contact), inbox=command.inbox, agent=command.agent))
 
     def _address(
         self, batch: Batch, library: Library, contact: Contact | None, command: commands.Send, author: str
@@ -522,7 +519,9 @@ class Effects:
             if reader is not None:
                 self._send(batch, reader, command, author)
             elif contact is not None:
-                self._say(batch, contact, "A message has no reader: nobody is known by that id", author.partition(":")[2])
+                self._say(
+                    batch, contact, "A message has no reader: nobody is known by that id", author.partition(":")[2]
+                )
 
     def _send(self, batch: Batch, contact: Contact, command: commands.Send, author: str) -> Delivery:
         # Whom it goes to is settled: the row need not repeat what the step said of them.
@@ -579,7 +578,11 @@ class Effects:
             return
         channel = str(fields.get("channel"))
         contact = msgspec.structs.replace(
-            contact, last_inbound_ms={**contact.last_inbound_ms, channel: max(event.time_ms, contact.last_inbound_ms.get(channel, 0))}
+            contact,
+            last_inbound_ms={
+                **contact.last_inbound_ms,
+                channel: max(event.time_ms, contact.last_inbound_ms.get(channel, 0)),
+            },
         )
         text = fields.get("text")
         word = keyword(text) if type(text) is str else None
@@ -613,7 +616,9 @@ class Effects:
         orphans = self._orphans.pop((str(fields.get("provider")), str(fields.get("provider_id"))), ())
         command = delivery.command
         fallback_ms = (
-            command.fallback_after_ms if isinstance(command, commands.Send) else int((command or {}).get("fallback_after_ms", 0))
+            command.fallback_after_ms
+            if isinstance(command, commands.Send)
+            else int((command or {}).get("fallback_after_ms", 0))
         )
         if fallback_ms:
             delivery.fallback_due_ms = event.accepted_ms + fallback_ms

@@ -105,4 +105,3 @@ class WorkspaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     secrets: dict[str, str] = {}
     #: free values for templates and flows: {{ settings.checkin_url }}
     values: dict[str, str] = {}
-

@@ -1,6 +1,6 @@
 """Shelf: a workspace's definitions as the console shows them: diagrams, problems, previews."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from beckon.authoring import facts_of
 from beckon.core.contact import Address, Contact
@@ -32,8 +32,8 @@ class Shelf:
         return self._library.settings.time_zone
 
     @property
-    def inboxes(self) -> Sequence[str]:
-        return tuple(self._library.settings.inboxes)
+    def inboxes(self) -> Mapping[str, str]:
+        return {name: inbox.title for name, inbox in self._library.settings.inboxes.items()}
 
     @property
     def channel_order(self) -> Sequence[str]:

@@ -109,7 +109,9 @@ async def new_key(database: Database, workspace: str, label: str, scopes: str) -
     """Make a key in an open database; its text."""
     unknown = set(scopes.split()) - SCOPES
     if unknown or not scopes.split():
-        raise Refused("key.scopes", f"scopes are {', '.join(sorted(SCOPES))}, not {', '.join(sorted(unknown)) or 'none'}")
+        raise Refused(
+            "key.scopes", f"scopes are {', '.join(sorted(SCOPES))}, not {', '.join(sorted(unknown)) or 'none'}"
+        )
     token = new_token()
     changes = Changes()
     now = SystemClock().now_ms()
@@ -145,9 +147,7 @@ async def revoke_keys(label: str) -> int:
     settings = from_environment()
     database = await _opened(settings)
     try:
-        rows = await database.fetch(
-            "SELECT count(*) FROM api_keys WHERE label = ? AND revoked_ms IS NULL", (label,)
-        )
+        rows = await database.fetch("SELECT count(*) FROM api_keys WHERE label = ? AND revoked_ms IS NULL", (label,))
         changes = Changes()
         changes.execute(
             "UPDATE api_keys SET revoked_ms = ? WHERE label = ? AND revoked_ms IS NULL",

@@ -10,6 +10,7 @@ as events.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from beckon.batch import Batch, Memory
 from beckon.core.clock import Clock
@@ -102,10 +103,8 @@ class Wheel:
             if self._next_timer_ms is not None:
                 # A dragged clock wakes the wheel by ``wake``; a minute at most guards against a clock that jumps.
                 timeout = min(60.0, max(0.0, (self._next_timer_ms - self._clock.now_ms()) / 1000))
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), timeout)
-            except TimeoutError:
-                pass
 
     async def settled(self, position: int) -> None:
         """Return when the wheel has turned all up to this position."""
@@ -187,9 +186,7 @@ class Wheel:
         assert self.intake is not None
         await self.intake.accept(batch.emitted, alongside=changes)
 
-    async def _one_by_one(
-        self, events: Sequence[Event], timers: Sequence[Row], now: int, error: Exception
-    ) -> None:
+    async def _one_by_one(self, events: Sequence[Event], timers: Sequence[Row], now: int, error: Exception) -> None:
         """Something in this turn is beyond us: find it, pass over it, say so; all else goes its way."""
         if len(events) + len(timers) > 1:
             for event in events:

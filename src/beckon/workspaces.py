@@ -9,6 +9,7 @@ import inspect
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,9 @@ class Library:
         try:
             return self._secrets[name]
         except KeyError as error:
-            raise Misconfigured("secret.unknown", f"beckon.yaml has no secret named {name!r}", field="secret") from error
+            raise Misconfigured(
+                "secret.unknown", f"beckon.yaml has no secret named {name!r}", field="secret"
+            ) from error
 
     def knows(self, type_: str) -> bool:
         """Whether an event type is known: by a schema, or because a flow begins with it or waits for it."""
@@ -154,7 +157,7 @@ class Workspaces:
 
 
 def read_settings(folder: Path) -> WorkspaceSettings:
-    """Read ``beckon.yaml``; secrets written ``{env: NAME}`` are taken from the environment. Raises ``Misconfigured``."""
+    """Read ``beckon.yaml``; secrets written ``{env: NAME}`` come from the environment. Raises ``Misconfigured``."""
     file = folder / "beckon.yaml"
     if not file.exists():
         raise Misconfigured("workspace.missing", f"{folder} has no beckon.yaml; run: beckon init {folder}")
@@ -247,10 +250,8 @@ def _definitions(folder: Path) -> dict[tuple[str, str], tuple[Path, str]]:
             text = _text(file)
             name = file.stem
             if kind != "schema":
-                try:
+                with suppress(YamlProblem, KeyError, TypeError):  # the parser says it better
                     name = str(read_yaml(text).value[kind])
-                except (YamlProblem, KeyError, TypeError):
-                    pass  # the parser says it better
             if (kind, name) in found:
                 raise Misconfigured(
                     "workspace.twice", f"{file} and {found[kind, name][0]} both define the {kind} {name!r}"
@@ -296,7 +297,11 @@ def _acts(folder: Path) -> dict[str, Act]:
         except Exception as error:
             raise Misconfigured("steps.broken", f"{file} can't be imported: {error!r}") from error
         for name, function in vars(module).items():
-            if not name.startswith("_") and inspect.iscoroutinefunction(function) and function.__module__ == module.__name__:
+            if (
+                not name.startswith("_")
+                and inspect.iscoroutinefunction(function)
+                and function.__module__ == module.__name__
+            ):
                 acts[f"{file.stem}.{name}"] = _act(function)
     return acts
 

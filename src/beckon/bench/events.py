@@ -34,7 +34,10 @@ def _measure(made: Place, echo_port: int, seconds: float, connections: int, roun
     made.load(port=made.port, first=number, connections=8, seconds=1, count=2_000)  # warm caches and prepared SQL
     made.wait_until_idle()
     number = 1_000_000
-    echoes, accepts, events, cpus = [], [], [], []
+    echoes: list[float] = []
+    accepts: list[float] = []
+    events: list[float] = []
+    cpus: list[float] = []
     for turn in range(rounds):
         echo = made.load(port=echo_port, path="/", key="", expect="HTTP/1.1 200", **shape)
         echoes.append(echo["answered"] / echo["seconds"])
@@ -51,7 +54,9 @@ def _measure(made: Place, echo_port: int, seconds: float, connections: int, roun
         made.wait_until_idle()
         after = made.ask_sink("/count")
         if after["count"] - before != done["answered"] or after["twice"]:
-            raise SystemExit(f"{done['answered']} events, but {after['count'] - before} messages, {after['twice']} twice")
+            raise SystemExit(
+                f"{done['answered']} events, but {after['count'] - before} messages, {after['twice']} twice"
+            )
         # Without the generator's own start-up: from its first request until the last message was handed over.
         took = (after["last_ns"] - max(started, done["started_ns"])) / 1e9
         events.append(count / took)
@@ -85,8 +90,16 @@ def _measure(made: Place, echo_port: int, seconds: float, connections: int, roun
 def _print(figures: dict[str, Any], as_json: bool) -> None:
     rows = (
         ("bare JSON echo, same ASGI server", f"{figures['echo_per_s']:,} requests/s", "1"),
-        ("accept alone (202 after a durable commit)", f"{figures['accept_per_s']:,} events/s", f"{figures['accept_ratio']}"),
-        ("accepted → flow → channel → HTTP → outcome", f"{figures['events_per_s']:,} events/s", f"{figures['end_to_end_ratio']}"),
+        (
+            "accept alone (202 after a durable commit)",
+            f"{figures['accept_per_s']:,} events/s",
+            f"{figures['accept_ratio']}",
+        ),
+        (
+            "accepted → flow → channel → HTTP → outcome",
+            f"{figures['events_per_s']:,} events/s",
+            f"{figures['end_to_end_ratio']}",
+        ),
         ("event → message at the provider, p50", f"{figures['p50_ms']} ms", f"at {figures['paced_per_s']:,}/s"),
         ("event → message at the provider, p99", f"{figures['p99_ms']} ms", ""),
         ("CPU of the server", f"{figures['cpu_us_per_event']} µs/event", ""),

@@ -40,7 +40,13 @@ def closed_loop(job: dict[str, Any]) -> dict[str, Any]:
                 poll.unregister(descriptor)
                 open_count -= 1
     seconds = time.perf_counter() - started
-    return {"answered": answered, "refused": refused, "seconds": seconds, "next": number, "started_ns": _now_ns() - int(seconds * 1e9)}
+    return {
+        "answered": answered,
+        "refused": refused,
+        "seconds": seconds,
+        "next": number,
+        "started_ns": _now_ns() - int(seconds * 1e9),
+    }
 
 
 def paced(job: dict[str, Any]) -> dict[str, Any]:
@@ -77,7 +83,13 @@ def paced(job: dict[str, Any]) -> dict[str, Any]:
             answered += 1
             busy -= 1
             free.append(descriptor)
-    return {"answered": answered, "refused": refused, "seconds": time.perf_counter() - started, "next": number, "late": late}
+    return {
+        "answered": answered,
+        "refused": refused,
+        "seconds": time.perf_counter() - started,
+        "next": number,
+        "late": late,
+    }
 
 
 def _whole(opened: socket.socket, descriptor: int, halves: dict[int, bytes]) -> bytes | None:

@@ -167,14 +167,14 @@ class Place:
 
     def ask_sink(self, path: str) -> Any:
         """Ask the sink."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.sink}{path}", timeout=60) as reply:  # noqa: S310
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.sink}{path}", timeout=60) as reply:
             return json.load(reply)
 
     def wait_until_idle(self, seconds: float = 300) -> None:
         """Until the server has nothing left to turn or carry."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=60) as reply:  # noqa: S310
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=60) as reply:
                 state = json.load(reply)
             if not state["behind"] and not state["waiting"]:
                 return

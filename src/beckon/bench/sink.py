@@ -56,7 +56,9 @@ class Taking(asyncio.Protocol):
         if self._url == b"/count":
             twice = sum(1 for times in seen.numbers.values() if times > 1)
             self._answer(
-                json.dumps({"count": len(seen.numbers), "twice": twice, "last_ns": seen.last_ns, "all": seen.count}).encode()
+                json.dumps(
+                    {"count": len(seen.numbers), "twice": twice, "last_ns": seen.last_ns, "all": seen.count}
+                ).encode()
             )
             return
         if self._url == b"/numbers":

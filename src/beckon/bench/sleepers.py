@@ -1,7 +1,8 @@
 """``beckon bench sleepers``: what a million sleeping runs cost: memory, start-up, and the next event.
 
 Two servers side by side on the same machine: one whose tables are empty but for the sleepers that the measurement
-itself wakes, one with a million runs asleep. The same load goes to both in turn, several rounds; the ratio is the median.
+itself wakes, one with a million runs asleep. The same load goes to both in turn, in
+several rounds; the ratio is the median.
 """
 
 import asyncio
@@ -62,7 +63,8 @@ def run(*, count: int, as_json: bool, rounds: int = 3, events: int = 4_000) -> d
             asyncio.run(put_to_sleep(made.database_url, sleepers))
             click.echo(f"{sleepers:,} runs put to sleep in {time.perf_counter() - began:.0f} s", err=True)
         few_start, many_start = few.start_server(), many.start_server()
-        starts, wakes = [], []
+        starts: list[float] = []
+        wakes: list[float] = []
         number = 100_000_000
         for turn in range(rounds):
             for body, ratios, first in ((BODY, starts, number), (_WAKE, wakes, turn * events)):
@@ -72,7 +74,9 @@ def run(*, count: int, as_json: bool, rounds: int = 3, events: int = 4_000) -> d
                     costs[made] = _cost_us(made, body, first, events)
                 ratios.append(costs[many] / costs[few])
             number += events
-            click.echo(f"round {turn + 1}: a new event {starts[-1]:.2f} ×, an event that wakes {wakes[-1]:.2f} ×", err=True)
+            click.echo(
+                f"round {turn + 1}: a new event {starts[-1]:.2f} ×, an event that wakes {wakes[-1]:.2f} ×", err=True
+            )
         figures = {
             "sleepers": count,
             "added_mb": round(many.memory_mb() - few.memory_mb(), 1),
@@ -123,7 +127,18 @@ async def put_to_sleep(url: str, count: int) -> None:
                 changes.insert(ADDRESSES, ("bench", address.channel, address.external_id, contact.id))
             changes.insert(
                 RUNS,
-                (run.id, "bench", run.flow, run.version, run.key, run.contact, run.status, now, now, encode(run).decode()),
+                (
+                    run.id,
+                    "bench",
+                    run.flow,
+                    run.version,
+                    run.key,
+                    run.contact,
+                    run.status,
+                    now,
+                    now,
+                    encode(run).decode(),
+                ),
             )
             changes.insert(WAITS, (wait.keys[0].key, run.id))
             changes.insert(TIMERS, (wait.deadline_ms, "run", run.id))

@@ -26,5 +26,5 @@ class Connections(Protocol):
         body: bytes = b"",
         timeout_s: float = 10.0,
     ) -> Reply:
-        """One exchange; no redirect is followed. Raises ``Unavailable`` (doubtful when the request may have arrived)."""
+        """One exchange; no redirect is followed. Raises ``Unavailable``, doubtful when the request may have arrived."""
         ...

@@ -58,9 +58,7 @@ class Intake:
         self._waiting = 0
         self._flushing: asyncio.Task[None] | None = None
 
-    def accept(
-        self, events: Sequence[Event], *, alongside: Changes | None = None
-    ) -> "asyncio.Future[list[Accepted]]":
+    def accept(self, events: Sequence[Event], *, alongside: Changes | None = None) -> "asyncio.Future[list[Accepted]]":
         """Append events durably; the future gives one answer for each, in order.
 
         ``alongside`` is written in the same transaction: the outbox removes a command with its outcome's event.

@@ -49,10 +49,14 @@ class Mapping:
                 jsonata.Jsonata(text)
             else:
                 raise Misconfigured(
-                    "mapping.language", f"{language!r} is no mapping language: write jsonata or liquid", field="language"
+                    "mapping.language",
+                    f"{language!r} is no mapping language: write jsonata or liquid",
+                    field="language",
                 )
         except (jsonata.JException, Refused) as error:
-            raise Misconfigured("mapping.expression", f"the mapping {name} can't be read: {error}", field="event") from error
+            raise Misconfigured(
+                "mapping.expression", f"the mapping {name} can't be read: {error}", field="event"
+            ) from error
 
     def apply(self, native: Any) -> Mapped:
         """Turn native JSON into our event. Raises ``Refused`` when the result is none."""

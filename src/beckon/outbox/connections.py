@@ -293,15 +293,17 @@ async def _public_address(host: str, port: int) -> str:
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for _, _, _, _, address in found:
-        ip = ipaddress.ip_address(address[0].split("%")[0])
+        ip = ipaddress.ip_address(str(address[0]).split("%")[0])
         mapped = getattr(ip, "ipv4_mapped", None)
         if not (mapped or ip).is_global or ip.is_multicast:
             raise Refused(
                 "http.private_address",
-                f"{host} leads to an address that is not public; add the host to allowed_hosts in beckon.yaml if you mean it",
+                f"{host} leads to an address that is not public; if you mean it, name the host in allowed_hosts",
             )
     return str(found[0][4][0])
 
 
 def _plain(error: BaseException) -> str:
-    return "time-out" if isinstance(error, TimeoutError) else (error.__class__.__name__ if not str(error) else str(error))
+    return (
+        "time-out" if isinstance(error, TimeoutError) else (error.__class__.__name__ if not str(error) else str(error))
+    )

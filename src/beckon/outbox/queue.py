@@ -228,8 +228,10 @@ class Queue:
                     " ORDER BY due_ms LIMIT ?",
                     (now_ms, _POLL_ROWS),
                 ),
-                (f"SELECT {_COLUMNS} FROM outbox WHERE state = 'ready' ORDER BY number LIMIT ?",
-                 (_POLL_ROWS + len(self._known),)),
+                (
+                    f"SELECT {_COLUMNS} FROM outbox WHERE state = 'ready' ORDER BY number LIMIT ?",
+                    (_POLL_ROWS + len(self._known),),
+                ),
                 ("SELECT min(due_ms) FROM outbox WHERE state IN ('scheduled', 'retrying') AND due_ms > ?", (now_ms,)),
             )
         )

@@ -107,9 +107,7 @@ class Changes:
             yield from _chunked("upsert", table, list(upserted.values()), counted=False)
 
 
-def _chunked(
-    verb: str, table: Table, rows: Sequence[Row], *, counted: bool
-) -> Iterator[Statement]:
+def _chunked(verb: str, table: Table, rows: Sequence[Row], *, counted: bool) -> Iterator[Statement]:
     start, left = 0, len(rows)
     while left:
         size = min(1 << (left.bit_length() - 1), _ROWS_MAX)

@@ -1,6 +1,5 @@
 """PostgreSQL by asyncpg: one writing connection, a small pool of reading ones."""
 
-import asyncio
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -55,7 +54,7 @@ class PostgresEngine:
                     [tuple(row.values()) for row in await connection.fetch(numbered(sql), *parameters)]
                     for sql, parameters in queries
                 ]
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncio.TimeoutError) as error:
+        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise _named(error) from error
 
     async def look_up(self, queries: Sequence[Query]) -> list[list[Row]]:
@@ -65,7 +64,7 @@ class PostgresEngine:
         if self._writer is None or self._writer.is_closed():
             try:
                 self._writer = await self._connect()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncio.TimeoutError) as error:
+            except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 raise _named(error) from error
         writer = self._writer
         counts = []
@@ -78,7 +77,7 @@ class PostgresEngine:
                         if counted:
                             count += int(status.rsplit(" ", 1)[1])
                     counts.append(count)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncio.TimeoutError) as error:
+        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise _named(error) from error
         return counts
 
@@ -104,4 +103,4 @@ def _named(error: Exception) -> BeckonError:
         return Refused("store.conflict", f"the row is there already: {error}")
     if isinstance(error, asyncpg.DiskFullError):
         return Unavailable("store.full", "the disk is full: nothing was written", retry_after_s=30)
-    return Unavailable("store.unavailable", f"PostgreSQL: {error or type(error).__name__}", retry_after_s=1)
+    return Unavailable("store.unavailable", f"PostgreSQL: {str(error) or type(error).__name__}", retry_after_s=1)

@@ -53,9 +53,7 @@ CONVERSATIONS = Table(
     "conversations",
     ("contact", "workspace", "state", "inbox", "agent", "unread", "preview", "changed_ms"),
 )
-ENTRIES = Table(
-    "entries", ("number", "workspace", "contact", "at_ms", "kind", "author", "delivery", "body")
-)
+ENTRIES = Table("entries", ("number", "workspace", "contact", "at_ms", "kind", "author", "delivery", "body"))
 LINKS = Table("links", ("code", "workspace", "contact", "delivery", "url", "expires_ms"))
 APPROVALS = Table(
     "approvals",
