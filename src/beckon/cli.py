@@ -82,10 +82,15 @@ def key_revoke(label: str) -> None:
     click.echo(f"Revoked: {asyncio.run(revoke_keys(label))}")
 
 
-@cli.command()
+@cli.group()
+def new() -> None:
+    """Scaffold what is found by scanning."""
+
+
+@new.command("provider")
 @click.argument("name")
 @click.option("--folder", type=click.Path(path_type=Path), default=None, help="Where to write it.")
-def provider(name: str, folder: Path | None) -> None:
+def new_provider(name: str, folder: Path | None) -> None:
     """Scaffold a provider's folder and its tests."""
     from beckon.providers.scaffold import write
 
