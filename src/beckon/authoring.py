@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from beckon.flows import check as checking
-from beckon.flows.definition import FlowProblems, parse_flow
+from beckon.flows.definition import Flow, FlowProblems, parse_flow
+from beckon.flows.steps import Emit
 from beckon.flows.trial import Trial, run_trial
 from beckon.journeys.journey import found as found_journeys
 from beckon.messaging.templates import Template, parse_template
@@ -19,10 +20,14 @@ from beckon.workspaces import Library, read_settings
 
 def facts_of(library: Library) -> checking.Library:
     """What the checker may know of an opened workspace."""
+    event_types = {type_: schema.document if schema else None for type_, schema in library.schemas.items()}
+    for flow in library.flows.values():
+        for type_ in _emitted(flow):
+            event_types.setdefault(type_, None)
     return facts(
         settings=library.settings,
         templates=library.templates,
-        event_types={type_: schema.document if schema else None for type_, schema in library.schemas.items()},
+        event_types=event_types,
         acts=frozenset(library.acts),
         channels=tuple(channel for channel in library.settings.channels if channel in library.channels),
     )
@@ -91,10 +96,13 @@ def _types_in(text: str) -> Iterator[str]:
         flow = parse_flow(text)
     except FlowProblems:
         return
+    yield from _emitted(flow)
+
+
+def _emitted(flow: Flow) -> Iterator[str]:
     for step in flow.by_path.values():
-        type_ = getattr(step, "emit", None)
-        if isinstance(type_, str):
-            yield type_
+        if isinstance(step, Emit):
+            yield step.event_type
 
 
 def try_folder(folder: Path) -> Iterator[Trial]:
