@@ -35,6 +35,7 @@ _STATUS_BY_WORD = {
     "unknown": 404,
     "not_found": 404,
     "method": 405,
+    "slow": 408,
     "conflict": 409,
     "exists": 409,
     "reused": 409,
@@ -53,6 +54,7 @@ STATUS_BY_CODE = {
     "auth.missing": 401,
     "auth.unknown": 401,
     "auth.wrong": 401,
+    "delivery.doubtful": 409,
 }
 
 _TITLES = {
@@ -61,6 +63,7 @@ _TITLES = {
     403: "Not allowed",
     404: "Not found",
     405: "Not this way",
+    408: "Too slow",
     409: "It conflicts with what is there",
     410: "It is over",
     413: "Too large",
