@@ -85,6 +85,7 @@ FILES = {
     "templates/invite.yaml": INVITE,
     "mappings/partner.yaml": MAPPING,
     "schemas/visit.start.json": VISIT_SCHEMA,
+    "schemas/visit.finished.json": "{}",
     "schemas/free.said.json": "{}",
 }
 

@@ -30,3 +30,72 @@ def test_a_contact_is_made_once_and_known_by_every_way_of_writing_the_number(cli
     assert again.json()["name"] == "Ann Maes"
     assert again.json()["locale"] == "nl-BE"
     assert client.get(f"/v1/contacts/{contact['id']}").json() == again.json()
+
+
+def test_contacts_are_found_by_address_and_by_a_piece_of_their_name(client: httpx.Client) -> None:
+    number = phone()
+    made = client.post("/v1/contacts", json={"name": "Zacharias Quill", "phone": number}).json()
+    for query in ({"address": number}, {"address": f"00{number[1:]}"}, {"address": number[1:]}, {"name": "RIAS qU"}):
+        found = client.get("/v1/contacts", params=query).json()["items"]
+        assert [one["id"] for one in found] == [made["id"]], query
+    assert client.get("/v1/contacts", params={"address": "nobody@example.com"}).json() == {"items": [], "next": None}
+    assert client.get("/v1/contacts", params={"name": "100%"}).json()["items"] == []
+
+
+def test_pages_of_contacts_go_on_where_the_last_one_ended(client: httpx.Client) -> None:
+    made = {client.post("/v1/contacts", json={"phone": phone()}).json()["id"] for _ in range(5)}
+    seen: list[str] = []
+    query: dict[str, str | int] = {"limit": 2}
+    for _ in range(50):
+        page = client.get("/v1/contacts", params=query).json()
+        assert len(page["items"]) <= 2
+        seen += [one["id"] for one in page["items"]]
+        if page["next"] is None:
+            break
+        query["after"] = page["next"]
+    assert made <= set(seen)
+    assert len(seen) == len(set(seen))
+    assert seen == sorted(seen, reverse=True)
+
+
+def test_a_contact_is_changed_by_its_id(client: httpx.Client) -> None:
+    id_ = client.post("/v1/contacts", json={"phone": phone()}).json()["id"]
+    changed = client.patch(
+        f"/v1/contacts/{id_}",
+        json={"name": "Léa", "email": "lea@example.com", "time_zone": "Europe/Paris", "channel_order": ["email", "sms"]},
+    )
+    assert changed.status_code == 200
+    contact = changed.json()
+    assert (contact["name"], contact["time_zone"], contact["channel_order"]) == ("Léa", "Europe/Paris", ["email", "sms"])
+    assert {one["channel"] for one in contact["addresses"]} == {"sms", "whatsapp", "email"}
+    assert client.patch("/v1/contacts/con_nobody", json={"name": "X"}).status_code == 404
+
+
+def test_consent_is_noted_with_its_proof(client: httpx.Client) -> None:
+    id_ = client.post("/v1/contacts", json={"phone": phone()}).json()["id"]
+    path = f"/v1/contacts/{id_}/consents"
+    assert client.get(path).json()["items"] == []
+    given = {"purpose": "marketing", "channel": "sms", "granted": True, "proof": "signed form 12"}
+    noted = client.post(path, json=given)
+    assert noted.status_code == 201
+    (consent,) = noted.json()["items"]
+    assert {key: consent[key] for key in given} == given
+    assert client.get(path).json() == noted.json()
+
+
+def test_what_is_wrong_with_a_contact_is_said_with_its_field(client: httpx.Client) -> None:
+    for body, field in (
+        ({"phone": "call me"}, "phone"),
+        ({"email": "ann@"}, "email"),
+        ({"phone": phone(), "locale": "???"}, "locale"),
+        ({"phone": phone(), "time_zone": "Mars/Base"}, "time_zone"),
+        ({"phone": phone(), "fields": {"email": "x"}}, "fields.email"),
+        ({"phone": phone(), "channel_order": ["pigeon"]}, "channel_order"),
+        ({"phone": phone(), "favourite": "red"}, "favourite"),
+        ({"phone": 470123456}, "phone"),
+        ({"name": "Nobody to reach"}, None),
+    ):
+        refused = client.post("/v1/contacts", json=body)
+        assert refused.status_code == 422, body
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert refused.json().get("field") == field, refused.json()

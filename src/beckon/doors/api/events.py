@@ -69,7 +69,7 @@ class EventsDoor:
         await send({"type": "http.response.body", "body": body})
 
     async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, bytes]:
-        authorization = media = ""
+        authorization, media = "", b"application/json"
         special = False
         for name, value in scope["headers"]:
             if name == b"authorization":
@@ -128,9 +128,7 @@ class EventsDoor:
         finally:
             self._underway.discard(mark)
 
-    async def _take(
-        self, outcomes: list[Outcome], batch: bool, once: tuple[str, str, str] | None
-    ) -> tuple[int, bytes]:
+    async def _take(self, outcomes: list[Outcome], batch: bool, once: tuple[str, str, str] | None) -> tuple[int, bytes]:
         if not batch and isinstance(outcomes[0], BeckonError):
             raise outcomes[0]
         events = [outcome for outcome in outcomes if isinstance(outcome, Event)]

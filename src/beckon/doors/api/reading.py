@@ -99,7 +99,9 @@ class Reader:
         if "ce-specversion" in headers or "ce-type" in headers:
             return [self._binary(headers, media, body)], False
         if media not in ("application/json", "text/json") and not media.endswith("+json"):
-            raise Refused("request.media_type", f"the media type {media[:80]!r} is not read here: send application/json")
+            raise Refused(
+                "request.media_type", f"the media type {media[:80]!r} is not read here: send application/json"
+            )
         document = _json(body)
         if isinstance(document, list):
             return self._many(document, events_max, strict=False), True
@@ -162,7 +164,9 @@ class Reader:
         if not library.knows(type_):
             self._check_words(given)
             if _TYPE.fullmatch(type_) is None:
-                raise Refused("event.type", "a type is words in lower case with dots between: checkin.start", field="type")
+                raise Refused(
+                    "event.type", "a type is words in lower case with dots between: checkin.start", field="type"
+                )
             if type_.startswith(OWN_TYPES):
                 raise Refused("event.type_reserved", f"only Beckon itself says {type_}", field="type")
             raise Refused(
@@ -204,7 +208,9 @@ class Reader:
             if not value.isprintable() and _CONTROL.search(value):
                 raise Refused("event.characters", f"{name} has control characters in it", field=name)
         if given.source is not None and given.source.startswith(("beckon/", "providers/")):
-            raise Refused("event.source_reserved", "sources that start with beckon/ or providers/ are ours", field="source")
+            raise Refused(
+                "event.source_reserved", "sources that start with beckon/ or providers/ are ours", field="source"
+            )
 
 
 def _either(document: Any) -> "_Bare | _CloudEvent":

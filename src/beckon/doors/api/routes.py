@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterable
 
 from starlette.convertors import Convertor, register_url_convertor
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
 from beckon.core.errors import Refused
 from beckon.doors.api import pages
@@ -23,7 +22,7 @@ def routes(parts: ApiParts) -> list[BaseRoute]:
     return [
         # Fixed words before names: /v1/flows/check is no flow.
         *(Route(_typed(path), Door(operations, parts)) for path, operations in _by_path(OPERATIONS)),
-        Route("/v1/{path:path}", _nothing),
+        Route("/v1/{path:path}", _Nothing()),
         *pages.routes(),
     ]
 
@@ -54,5 +53,9 @@ def _by_path(operations: Iterable[Operation]) -> list[tuple[str, list[Operation]
     return sorted(found.items(), key=lambda pair: "{" in pair[0])
 
 
-async def _nothing(request: Request) -> Response:
-    return problem(Refused("http.not_found", f"there is nothing at {request.url.path[:200]}"))
+class _Nothing:
+    """Where there is nothing, by whatever method."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused = problem(Refused("http.not_found", f"there is nothing at {scope['path'][:200]}"))
+        await refused(scope, receive, send)
