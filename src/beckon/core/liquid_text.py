@@ -167,12 +167,12 @@ def compile_text(source: str, *, html: bool = False) -> Text:
     try:
         template = (_HTML if html else _WORDS).from_string(source)
         _check(template)
+        text.paths = _global_paths(template)
     except LiquidError as problem:
         raise Refused("text.syntax", _said(problem, source)) from None
     except RecursionError:
         raise Refused("text.syntax", f"{_start(source)} nests too deep.") from None
     text._template = template
-    text.paths = _global_paths(template)
     text.variables = tuple(sorted({path[0] for path in text.paths}))
     if len(template.nodes) == 1 and isinstance(template.nodes[0], OutputNode):
         expression = template.nodes[0].expression

@@ -1,5 +1,7 @@
 """Texts with Liquid in them: what they say, and what they refuse before it hurts."""
 
+import contextlib
+import sys
 import time
 
 import pytest
@@ -133,6 +135,27 @@ def test_what_costs_too_much_or_is_not_there_ends_the_rendering(source: str, cod
         text.render(SCOPE)
     assert refused.value.code == code
     assert time.process_time() - started < 0.5
+
+
+@pytest.mark.parametrize("limit", [1_000, 10_000])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ a" + "[a" * 2_000 + "]" * 2_000 + " }}",
+        "{% if " + "a and " * 2_500 + "a %}{% endif %}",
+        "{{ a" + ".b" * 7_000,
+    ],
+)
+def test_what_nests_deep_is_refused_or_rendered_whatever_the_interpreter_allows(source: str, limit: int) -> None:
+    # Some libraries raise the interpreter's limit when they are imported.
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit)
+    try:
+        compile_text.cache_clear()
+        with contextlib.suppress(Refused):
+            compile_text(source).render({"a": {"a": 1}})
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def test_the_machines_clock_is_not_to_be_had() -> None:
