@@ -5,6 +5,7 @@ An instant is an ``int``: milliseconds since 1970-01-01 UTC (``_ms`` at the end 
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -55,8 +56,12 @@ class VirtualClock:
 
 def iso(at_ms: int) -> str:
     """Write an instant as RFC 3339 in UTC with milliseconds: ``2026-11-20T13:22:56.000Z``."""
-    moment = datetime.fromtimestamp(at_ms / 1000, tz=UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at_ms % 1000:03d}Z"
+    return f"{_second(at_ms // 1000)}.{at_ms % 1000:03d}Z"
+
+
+@lru_cache(maxsize=1_024)  # events come in bursts: most are of a second that was written before
+def _second(at_s: int) -> str:
+    return datetime.fromtimestamp(at_s, tz=UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def from_iso(text: str) -> int:
