@@ -17,8 +17,8 @@ def dialect_of(settings: Settings) -> Dialect:
 
 @lru_cache(maxsize=32)
 def _named(name: str) -> Dialect:
-    file = files("beckon.providers.oem_app").joinpath(f"{name}.yaml")
-    if not name.isidentifier() or not file.is_file():
+    file = files("beckon.providers.oem_app").joinpath(f"{name[:60]}.yaml")
+    if not name.isidentifier() or len(name) > 60 or not file.is_file():
         raise Misconfigured(f"{NAME}.dialect", f"there is no dialect {name[:40]!r}", field="dialect")
     try:
         return msgspec.convert(read_yaml(file.read_text(encoding="utf-8")).value, Dialect)

@@ -67,14 +67,20 @@ class SmtpChannel:
                 client = await self._connected()
             try:
                 again = await self._exchange(client, mail, kept)
+            except BeckonError:
+                self._keep(client)
+                raise
             except BaseException:
-                # Cancelled or refused: what state the connection is in is anybody's guess.
+                # Cancelled: what state the connection is in is anybody's guess.
                 client.close()
                 raise
-            if client.is_connected and len(self._idle) < self._settings.connections_max:
-                self._idle.append(client)
+            self._keep(client)
             if not again:
                 return
+
+    def _keep(self, client: SMTP) -> None:
+        if client.is_connected:
+            self._idle.append(client)
 
     async def _exchange(self, client: SMTP, mail: Mail, kept: bool) -> bool:
         """Say one message; True: the kept connection was dead, and nothing was said."""
@@ -102,6 +108,7 @@ class SmtpChannel:
                 phase = "rcpt"
             raise failure(error.code, error.message, phase) from None
         except SMTPException:
+            client.close()
             raise Unavailable(f"{NAME}.failed", "the mail server broke off", doubtful=phase == "data") from None
         return False
 

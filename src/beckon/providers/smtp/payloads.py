@@ -99,13 +99,14 @@ def build(message: Outbound, settings: Settings, at_ms: int) -> Mail:
     mail["Message-ID"] = f"<{id_}>"
     if settings.reply_to:
         mail["Reply-To"] = _named("", mailbox(settings.reply_to, "reply_to"))
-    if rendered.locale:
-        mail["Content-Language"] = _one_line(rendered.locale)[:35]
     mail["Auto-Submitted"] = "auto-generated"
     if message.purpose == "marketing":
         _unsubscribing(mail, extra(message, "unsubscribe"), settings.unsubscribe_address or own)
     mail.set_content(text + "\n", charset="utf-8", cte="quoted-printable")
     mail.add_alternative(html_of(rendered), subtype="html", charset="utf-8", cte="quoted-printable")
+    if _one_line(rendered.locale):
+        # Last, since a body takes the Content- headers that stand before it along.
+        mail["Content-Language"] = _one_line(rendered.locale)[:35]
     utf8 = not (recipient.isascii() and sender.isascii() and own.isascii())
     content = mail.as_bytes(policy=_POLICY_UTF8 if utf8 else _POLICY)
     return Mail(id_, message.delivery_id, sender, recipient, content, utf8)
