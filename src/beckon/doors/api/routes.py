@@ -22,6 +22,7 @@ def routes(parts: ApiParts) -> list[BaseRoute]:
     return [
         # Fixed words before names: /v1/flows/check is no flow.
         *(Route(_typed(path), Door(operations, parts)) for path, operations in _by_path(OPERATIONS)),
+        Route("/v1", _Nothing()),
         Route("/v1/{path:path}", _Nothing()),
         *pages.routes(),
     ]
