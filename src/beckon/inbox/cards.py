@@ -99,6 +99,9 @@ def _value(value: Any, depth: int, field: Field | None) -> Value:
     if depth >= DEPTH_MAX:
         return Value("text", "…")
     if isinstance(value, Mapping):
+        if isinstance(value.get("granted"), bool):
+            # A consent: the card says what was decided; the words that were agreed to stay in the event.
+            return Value("yes" if value["granted"] else "no")
         return Value("fields", rows=_rows(dict(list(value.items())[:ITEMS_MAX]), depth + 1))
     return Value("list", items=tuple(_value(item, depth + 1, field) for item in list(value)[:ITEMS_MAX]))
 
