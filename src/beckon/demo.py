@@ -85,11 +85,6 @@ async def staged(
     listening = _listen(port)
     address = f"http://127.0.0.1:{listening.getsockname()[1]}"
     connections = PooledConnections()
-    twins = Twins(
-        connections=connections, clock=clock, webhook_url=f"{address}/hooks/main/{{provider}}", on_change=None
-    )
-    await twins.start()
-    _write(folder, twins, address, edits)
     beckon = Beckon(
         ServerSettings(
             database_url=database_url or f"sqlite:///{folder / 'beckon.db'}",
@@ -99,6 +94,15 @@ async def staged(
         ),
         clock=clock,
     )
+
+    def changed(provider: str, person: str) -> None:
+        beckon.hub.publish("main", ("sandbox",), beckon.hub.position("main"))
+
+    twins = Twins(
+        connections=connections, clock=clock, webhook_url=f"{address}/hooks/main/{{provider}}", on_change=changed
+    )
+    await twins.start()
+    _write(folder, twins, address, edits)
     await beckon.open()
     try:
         stage, front = await _compose(beckon, twins, clock, address, connections, with_page)
@@ -139,9 +143,7 @@ async def _compose(
         for registered in registrations(template, address):
             whatsapp.register(registered)
     token = await new_key(beckon.database, library.workspace, "business system", "events read write definitions")
-    owner = await new_person(
-        beckon.database, library.workspace, OWNER, secret(12), role="owner", name="Anouk Van Dijk"
-    )
+    owner = await new_person(beckon.database, library.workspace, OWNER, secret(12), role="owner", name="Anouk Van Dijk")
     wvp_app = create(
         Config(
             events_url=f"{address}/v1/events",
@@ -179,7 +181,9 @@ async def _compose(
             sign_in=sign_in,
         )
     )
-    page = Page(cast=cast, hub=beckon.hub, sessions=beckon.sessions, owner=owner, library=library) if with_page else None
+    page = (
+        Page(cast=cast, hub=beckon.hub, sessions=beckon.sessions, owner=owner, library=library) if with_page else None
+    )
     front = Front(beckon, {PROVIDERS: twins.app, CHECK_IN: wvp_app}, page)
     return Stage(address, cast, beckon, owner, None), front  # type: ignore[arg-type]
 
@@ -335,7 +339,15 @@ async def _play_all(chosen: Sequence[Scenario], say: Callable[[Line], None]) -> 
             except Exception as error:
                 # Whatever breaks in a scenario is its result; the others are played all the same.
                 fine = False
-                say(Line(scenario.scenario, "it is played to its end", "no error", f"{type(error).__name__}: {error}", False))
+                say(
+                    Line(
+                        scenario.scenario,
+                        "it is played to its end",
+                        "no error",
+                        f"{type(error).__name__}: {error}",
+                        False,
+                    )
+                )
         if not fine:
             wrong.append(scenario.scenario)
     took_s = (SystemClock().now_ms() - began_ms) / 1000
@@ -358,7 +370,13 @@ def _json_line(line: Line) -> None:
 
 def _summary(as_json: bool, played: int, steps: int, wrong: Sequence[str], took_s: float) -> None:
     if as_json:
-        said = {"scenarios": played, "steps": steps, "ok": not wrong, "failed": list(wrong), "seconds": round(took_s, 1)}
+        said = {
+            "scenarios": played,
+            "steps": steps,
+            "ok": not wrong,
+            "failed": list(wrong),
+            "seconds": round(took_s, 1),
+        }
         sys.stdout.write(json.dumps(said) + "\n")
         return
     if wrong:

@@ -1,0 +1,139 @@
+// The story plays itself: each step has a caption, lights the part where it happens, and waits for what is to be seen.
+
+const STEP_MS = 2_600;
+
+export class Story {
+  constructor(parts) {
+    Object.assign(this, parts);
+    this.caption = document.querySelector("#caption");
+    this.button = document.querySelector("#play");
+    this.playing = 0;
+    this.button.addEventListener("click", () => (this.playing ? this.stop() : this.play()));
+  }
+
+  stop() {
+    this.playing = 0;
+    this.caption.hidden = true;
+    document.body.classList.remove("is-playing");
+    for (const one of document.querySelectorAll(".is-lit")) one.classList.remove("is-lit");
+    this.button.querySelector("span").textContent = "Play the story";
+  }
+
+  async play() {
+    const turn = (this.playing = Date.now());
+    document.body.classList.add("is-playing");
+    this.button.querySelector("span").textContent = "Stop";
+    try {
+      await this.act("reset");
+      this.handset.forget();
+      this.handset.root.dataset.awake = "no";
+      await this.choose("v1");
+      for (const step of this.steps()) {
+        if (this.playing !== turn) return;
+        this.say(step.words, step.where);
+        await this.pause(step.before ?? 900);
+        if (this.playing !== turn) return;
+        await step.does();
+        await this.pause(step.after ?? STEP_MS);
+      }
+    } catch (error) {
+      if (this.playing === turn) this.say(`The story stopped: ${error.message}.`, "");
+      await this.pause(STEP_MS);
+    } finally {
+      if (this.playing === turn) this.stop();
+    }
+  }
+
+  steps() {
+    const done = (seen) => (seen.regions.story.match(/data-state="done"/g) || []).length;
+    return [
+      { where: "business", words: "A · The workshop’s system says checkin.start: one event, posted to Beckon.", does: () => this.press('[data-event="checkin"]', () => this.send("checkin")) },
+      { where: "line", words: "B · The maker’s app is the first channel that can reach Anna. Each choice keeps its reason.", does: () => this.until((seen) => done(seen) >= 2) },
+      { where: "customer", words: "C · Anna’s phone is notified.", does: () => this.until((seen) => done(seen) >= 3), after: 1_800 },
+      { where: "customer", words: "D · She opens the message: the invitation, with its button.", does: async () => { this.handset.open("oem_app"); await this.until((seen) => done(seen) >= 4); } },
+      { where: "customer", words: "E · The button opens the check-in app of the workshop.", does: () => this.tap(), after: 1_600 },
+      { where: "customer", words: "F · Two minutes: contact, mileage, wishes, key, consent.", does: () => this.fillIn(), after: 1_800 },
+      { where: "team", words: "G · checkin.finished comes home: the results stand in the conversation.", does: () => this.until((seen) => done(seen) >= 7) },
+      { where: "team", words: "H · The service advisors’ inbox is told. Now it is your turn: take the app away, or break a provider.", does: () => this.until((seen) => done(seen) >= 8), after: 5_000 },
+    ];
+  }
+
+  say(words, where) {
+    this.caption.textContent = words;
+    this.caption.hidden = false;
+    for (const one of document.querySelectorAll(".panel")) {
+      one.classList.toggle("is-lit", one.dataset.panelName === where);
+    }
+    if (where && matchMedia("(max-width: 48rem)").matches) this.panel(where);
+    else if (where) document.querySelector(`#${where}`)?.scrollIntoView({ block: "nearest", behavior: "smooth" });
+  }
+
+  pause(ms) {
+    return new Promise((resolve) => setTimeout(resolve, ms));
+  }
+
+  async press(selector, then) {
+    document.querySelector(selector)?.classList.add("is-pressed");
+    await this.pause(350);
+    return then();
+  }
+
+  async tap() {
+    const button = [...document.querySelectorAll(".app:not([hidden]) [data-tap]")].at(-1);
+    button?.classList.add("is-pressed");
+    await this.pause(350);
+    const loaded = this.loaded();
+    button?.click();
+    await loaded;
+  }
+
+  loaded() {
+    return new Promise((resolve) => this.handset.frame.addEventListener("load", resolve, { once: true }));
+  }
+
+  get page() {
+    return this.handset.frame.contentDocument;
+  }
+
+  // Anna types and taps, as anybody would.
+  async fillIn() {
+    await this.forward("a.button[data-kind=primary]");
+    await this.forward("[name=go][value=next]");
+    await this.type("[name=mileage]", "45 300");
+    await this.forward("[name=go][value=next]");
+    this.check("[name=wish][value=wash]");
+    this.check("[name=wish][value=noise]");
+    await this.type("[name=note]", "A rattle at the front, above 80 km/h.");
+    await this.forward("[name=go][value=next]");
+    this.check("[name=key_drop][value=box]");
+    await this.forward("[name=go][value=next]");
+    this.check("[name=terms]");
+    this.check("[name=updates]");
+    await this.forward("[name=go][value=next]");
+    await this.forward("[name=go][value=next]");
+  }
+
+  async forward(selector) {
+    await this.pause(700);
+    const button = this.page.querySelector(selector);
+    button.scrollIntoView({ block: "end" });
+    await this.pause(250);
+    const loaded = this.loaded();
+    button.click();
+    await loaded;
+  }
+
+  check(selector) {
+    const field = this.page.querySelector(selector);
+    if (field && !field.checked) field.click();
+  }
+
+  async type(selector, words) {
+    const field = this.page.querySelector(selector);
+    field.value = "";
+    for (const letter of words) {
+      field.value += letter;
+      await this.pause(28);
+    }
+  }
+}
