@@ -6,11 +6,12 @@ requests that wait for it.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
 from beckon.core.clock import Clock
-from beckon.core.errors import Unavailable
+from beckon.core.errors import Refused, Unavailable
 from beckon.core.event import Event
 from beckon.intake.journal import TableJournal
 from beckon.store.changes import Changes
@@ -25,6 +26,20 @@ _BATCH_MAX = 2_000
 _encode = msgspec.json.Encoder().encode
 
 
+def written(data: Any) -> str:
+    """An event's data as the journal keeps it. Raises ``Refused`` for what JSON can't say, or we don't keep."""
+    try:
+        return _encode(data).decode()
+    except OverflowError as error:
+        raise Refused(
+            "event.number", "a whole number has 64 bits at most; write longer ones as texts", field="data"
+        ) from error
+    except UnicodeEncodeError as error:
+        raise Refused("event.characters", "a text has half a surrogate pair in it", field="data") from error
+    except RecursionError as error:
+        raise Refused("event.nesting", "the data nests too deep", field="data") from error
+
+
 class Accepted(msgspec.Struct, frozen=True):
     """The journal has this event. ``duplicate``: it had it before, at this position."""
 
@@ -34,12 +49,17 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 class _Asked:
-    __slots__ = ("alongside", "events", "future")
+    __slots__ = ("alongside", "events", "future", "texts")
 
     def __init__(
-        self, events: Sequence[Event], alongside: Changes | None, future: "asyncio.Future[list[Accepted]]"
+        self,
+        events: Sequence[Event],
+        texts: list[str],
+        alongside: Changes | None,
+        future: "asyncio.Future[list[Accepted]]",
     ) -> None:
         self.events = events
+        self.texts = texts
         self.alongside = alongside
         self.future = future
 
@@ -62,12 +82,14 @@ class Intake:
         """Append events durably; the future gives one answer for each, in order.
 
         ``alongside`` is written in the same transaction: the outbox removes a command with its outcome's event.
-        Raises ``Unavailable`` when too much waits, or when the store can't write.
+        Raises ``Unavailable`` when too much waits, or when the store can't write; ``Refused`` for what JSON can't say,
+        before anybody else's events share a transaction with it.
         """
         if self._waiting + len(events) > _WAITING_MAX:
             raise Unavailable("intake.busy", "too many events wait for the disk; try again", retry_after_s=1)
+        texts = [written(event.data) for event in events]
         future: asyncio.Future[list[Accepted]] = asyncio.get_running_loop().create_future()
-        self._asked.append(_Asked(events, alongside, future))
+        self._asked.append(_Asked(events, texts, alongside, future))
         self._waiting += len(events)
         if self._flushing is None:
             self._flushing = asyncio.ensure_future(self._flush())
@@ -114,7 +136,7 @@ class Intake:
         for asked in taken:
             if asked.alongside is not None:
                 changes.merge(asked.alongside)
-            for event in asked.events:
+            for event, text in zip(asked.events, asked.texts, strict=True):
                 event = Event(
                     workspace=event.workspace,
                     source=event.source,
@@ -142,7 +164,7 @@ class Intake:
                         event.time_ms,
                         now,
                         event.depth,
-                        _encode(event.data).decode(),
+                        text,
                     ),
                 )
         new = await self._database.commit(changes)

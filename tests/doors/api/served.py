@@ -1,4 +1,4 @@
-"""A whole server for one test module: its own thread and loop, a real socket on loopback, two workspaces, a fake channel."""
+"""A whole server for one test module: its own thread and loop, a real socket, two workspaces, a fake channel."""
 
 import asyncio
 import socket
@@ -214,11 +214,9 @@ def serving(
         )
         server = uvicorn.Server(config)
         outcome.update(served=served, server=server)
-        serving_task = asyncio.create_task(server.serve(sockets=[listening]))
-        while not server.started:
-            await asyncio.sleep(0.005)
+        listening.listen(128)  # whoever asks before the server has started waits for it
         ready.set()
-        await serving_task
+        await server.serve(sockets=[listening])
         await beckon.close()
 
     def run() -> None:

@@ -62,11 +62,20 @@ def test_a_contact_is_changed_by_its_id(client: httpx.Client) -> None:
     id_ = client.post("/v1/contacts", json={"phone": phone()}).json()["id"]
     changed = client.patch(
         f"/v1/contacts/{id_}",
-        json={"name": "Léa", "email": "lea@example.com", "time_zone": "Europe/Paris", "channel_order": ["email", "sms"]},
+        json={
+            "name": "Léa",
+            "email": "lea@example.com",
+            "time_zone": "Europe/Paris",
+            "channel_order": ["email", "sms"],
+        },
     )
     assert changed.status_code == 200
     contact = changed.json()
-    assert (contact["name"], contact["time_zone"], contact["channel_order"]) == ("Léa", "Europe/Paris", ["email", "sms"])
+    assert (contact["name"], contact["time_zone"], contact["channel_order"]) == (
+        "Léa",
+        "Europe/Paris",
+        ["email", "sms"],
+    )
     assert {one["channel"] for one in contact["addresses"]} == {"sms", "whatsapp", "email"}
     assert client.patch("/v1/contacts/con_nobody", json={"name": "X"}).status_code == 404
 

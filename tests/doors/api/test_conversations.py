@@ -28,14 +28,22 @@ def test_an_answer_goes_out_and_stands_in_the_conversation(served: Served, clien
     answered = client.post(f"/v1/conversations/{contact}/messages", json={"text": "  Your car is ready.  "})
     assert answered.status_code == 202
     delivery = answered.json()
-    assert (delivery["contact"], delivery["text"], delivery["author"]) == (contact, "Your car is ready.", "agent:api/tests")
+    assert (delivery["contact"], delivery["text"], delivery["author"]) == (
+        contact,
+        "Your car is ready.",
+        "agent:api/tests",
+    )
     served.settle()
     assert served.sms.sent[-1].rendered.text == "Your car is ready."
     shown = client.get(f"/v1/deliveries/{delivery['id']}").json()
     assert shown["state"] == "sent"
     assert shown["choice"]["channel"] == "sms"
     (entry,) = client.get(f"/v1/conversations/{contact}/entries").json()["items"]
-    assert (entry["kind"], entry["delivery"], entry["body"]["text"]) == ("message", delivery["id"], "Your car is ready.")
+    assert (entry["kind"], entry["delivery"], entry["body"]["text"]) == (
+        "message",
+        delivery["id"],
+        "Your car is ready.",
+    )
 
 
 def test_a_template_reaches_somebody_who_was_not_known(served: Served, client: httpx.Client) -> None:

@@ -53,7 +53,9 @@ def test_a_flow_with_mistakes_is_refused_with_their_lines(client: httpx.Client) 
     refused = put(client, "flow", "visit", text)
     assert (refused.status_code, refused.json()["code"]) == (422, "definition.problems")
     lines = {problem["line"] for problem in refused.json()["problems"]}
-    assert {number for number, line in enumerate(text.splitlines(), 1) if "invitation" in line or "nobody" in line} <= lines
+    assert {
+        number for number, line in enumerate(text.splitlines(), 1) if "invitation" in line or "nobody" in line
+    } <= lines
     assert client.get("/v1/definitions/flow/visit").json()["text"] == VISIT_FLOW
 
     checked = client.post("/v1/flows/check", content=text.encode(), headers=YAML).json()
@@ -70,7 +72,7 @@ def test_templates_mappings_and_schemas_are_uploaded_too(served: Served, client:
     served.settle()
     assert served.sms.sent[-1].rendered.text == "Hello Ann"
 
-    mapping = "mapping: flat\nsource: https://flat.example\nevent: '{ \"type\": \"free.said\", \"id\": n, \"data\": v }'\n"
+    mapping = 'mapping: flat\nsource: https://flat.example\nevent: \'{ "type": "free.said", "id": n, "data": v }\'\n'
     assert put(client, "mapping", "flat", mapping).status_code == 201
     mapped = client.post("/v1/events", params={"mapping": "flat"}, json={"n": "7", "v": 1})
     assert (mapped.status_code, mapped.json()["id"]) == (202, "7")

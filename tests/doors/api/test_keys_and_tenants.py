@@ -106,9 +106,7 @@ def test_what_belongs_to_another_workspace_is_not_there(
     if operation.method == "GET":
         answer = client.get(address(operation, **theirs))
     else:
-        answer = client.request(
-            operation.method, address(operation, **theirs), json={key: body[key] for key in keys}
-        )
+        answer = client.request(operation.method, address(operation, **theirs), json={key: body[key] for key in keys})
     assert answer.status_code == 404, answer.text
     assert answer.json()["code"].endswith(".not_found")
     assert "Secret Person" not in answer.text
@@ -118,7 +116,9 @@ def test_what_belongs_to_another_workspace_is_not_there(
 def test_no_list_shows_anything_of_another_workspace(client: httpx.Client, theirs: dict[str, str]) -> None:
     for operation in OPERATIONS:
         if operation.method == "GET" and "{" not in operation.path and operation.media == "application/json":
-            for query in ({"limit": 200}, {"limit": 200, "order": "newest_first"}) if "events" in operation.path else ({},):
+            for query in (
+                ({"limit": 200}, {"limit": 200, "order": "newest_first"}) if "events" in operation.path else ({},)
+            ):
                 text = client.get(operation.path, params=query).text  # type: ignore[arg-type]
                 assert "Secret Person" not in text, operation.name
                 assert "secret words" not in text, operation.name
@@ -161,5 +161,7 @@ def test_workspaces_may_use_the_same_names_and_ids(served: Served, client: httpx
     assert [answer.status_code for answer in made] == [201, 201]
     assert made[0].json()["id"] != made[1].json()["id"]
     for one in (client, other):
-        answer = one.post("/v1/messages", json={"contact": "+32474222222", "text": "hi"}, headers={"Idempotency-Key": "k"})
+        answer = one.post(
+            "/v1/messages", json={"contact": "+32474222222", "text": "hi"}, headers={"Idempotency-Key": "k"}
+        )
         assert answer.status_code == 202

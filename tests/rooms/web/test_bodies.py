@@ -68,7 +68,9 @@ async def test_a_client_that_leaves_is_no_fault() -> None:
 
 
 @pytest.mark.parametrize("messages", [(None,), (piece(b"a", True), None)])
-async def test_a_body_that_never_ends_is_given_up(messages: tuple[Message | None, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_never_ends_is_given_up(
+    messages: tuple[Message | None, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(bodies, "WHOLE_S", 0.01)
     with pytest.raises(Refused) as refused:
         await read_body(receiving(*messages), 3)

@@ -35,7 +35,9 @@ async def say(ask: Ask[Any, Any], type_: str, subject: str | None, fields: dict[
         accepted: Accepted = (await asyncio.wait_for(ask.parts.settle([event]), ask.parts.settle_s))[0]
     except TimeoutError as error:
         raise Unavailable(
-            "api.slow", "it was asked for, but not done in time; ask again with the same Idempotency-Key", retry_after_s=5
+            "api.slow",
+            "it was asked for, but not done in time; ask again with the same Idempotency-Key",
+            retry_after_s=5,
         ) from error
     if not accepted.duplicate:
         return event

@@ -109,9 +109,7 @@ async def list_contacts(ask: Ask[ContactsQuery, None]) -> Page[ContactShown]:
         found = await lists.contact(ask.parts.reader, ask.workspace, owner) if owner else None
         fits = found is not None and query.name.lower() in found.name.lower()
         return Page([show_contact(found)] if found is not None and fits else [])
-    page = await lists.contacts(
-        ask.parts.reader, ask.workspace, name=query.name, after=query.after, limit=query.limit
-    )
+    page = await lists.contacts(ask.parts.reader, ask.workspace, name=query.name, after=query.after, limit=query.limit)
     return Page([show_contact(one) for one in page.items], page.next)
 
 

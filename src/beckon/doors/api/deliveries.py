@@ -59,7 +59,9 @@ async def resend(ask: Ask[None, Resending | None]) -> DeliveryShown:
     delivery = await known_delivery(ask, ask.path["delivery"])
     accepts = ask.body is not None and ask.body.accept_duplicate
     if not await repeated(ask):
-        if delivery.queued_number or not (may_follow(delivery.state, "queued") or may_follow(delivery.state, "sending")):
+        if delivery.queued_number or not (
+            may_follow(delivery.state, "queued") or may_follow(delivery.state, "sending")
+        ):
             raise Refused("delivery.state", f"a delivery that is {delivery.state} is not sent again")
         if delivery.doubtful and not accepts:
             raise Refused(

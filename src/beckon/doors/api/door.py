@@ -1,4 +1,4 @@
-"""Door: one path of the API: who asks, may they, what exactly, and the answer; whatever is wrong, as problem details."""
+"""Door: one path of the API: who asks, may they, what exactly, and the answer, also where something is wrong."""
 
 import logging
 from collections.abc import Sequence

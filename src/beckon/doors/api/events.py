@@ -1,15 +1,15 @@
 """``POST /v1/events``: the door that most goes through. Raw ASGI: nothing between the server and ``accept``."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from hashlib import sha256
-from typing import Any
-from urllib.parse import parse_qs
+from typing import Annotated, Any
 
 import msgspec
 
 from beckon.core.clock import Clock
 from beckon.core.errors import BeckonError, Misconfigured, Refused
 from beckon.core.event import Event
+from beckon.doors.api.forms import has_nul, key_of, read_query
 from beckon.doors.api.keys import Key, Keys
 from beckon.doors.api.reading import Outcome, Reader, too_deep
 from beckon.intake.accept import Accepted, Intake
@@ -86,6 +86,8 @@ class EventsDoor:
         body = await read_body(receive, self._body_max)
         if too_deep(body):
             raise Refused("event.nesting", "the body nests deeper than 32 levels")
+        if has_nul(body):
+            raise Refused("event.characters", "the body has a NUL character (\\u0000) in a text")
         reader = self._reader(key)
         if not special and media in _PLAIN and not scope["query_string"] and body[:1] == b"{":
             accepted = (await self._intake.accept((reader.bare(body),)))[0]
@@ -98,14 +100,12 @@ class EventsDoor:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         if headers.get("content-encoding", "identity") != "identity":
             raise Refused("request.media_type", "a compressed body is not read here")
-        mapping = _mapping(scope["query_string"])
-        once = headers.get("idempotency-key", "")
-        if once and (len(once) > 255 or not once.isprintable()):
-            raise Refused("idempotency.key", "an Idempotency-Key has at most 255 printable characters")
+        mapping = read_query(scope["query_string"], _Query).mapping
+        once = key_of(headers)
         if not once:
-            outcomes, batch = reader.read(headers, body, mapping=mapping, events_max=self._batch_max)
+            outcomes, batch = reader.read(headers, body, mapping=mapping or "", events_max=self._batch_max)
             return await self._take(outcomes, batch, None)
-        fingerprint = sha256(scope["query_string"] + b"\n" + body).hexdigest()
+        fingerprint = _fingerprint(scope, headers, body)
         mark = (key.workspace, once)
         if mark in self._underway:
             raise Refused("idempotency.conflict", "a request with this Idempotency-Key is under way")
@@ -119,10 +119,9 @@ class EventsDoor:
                     raise Refused(
                         "idempotency.mismatch", "this Idempotency-Key came before with another body: use a new key"
                     )
-                status, _, text = str(rows[0][1]).partition(" ")
-                return int(status), text.encode()
+                return await self._again(key.workspace, str(rows[0][1]))
             outcomes, batch = reader.read(
-                headers, body, mapping=mapping, idempotency_key=once, events_max=self._batch_max
+                headers, body, mapping=mapping or "", idempotency_key=once, events_max=self._batch_max
             )
             return await self._take(outcomes, batch, (*mark, fingerprint))
         finally:
@@ -132,15 +131,39 @@ class EventsDoor:
         if not batch and isinstance(outcomes[0], BeckonError):
             raise outcomes[0]
         events = [outcome for outcome in outcomes if isinstance(outcome, Event)]
-        # The answer is kept with the events, in one transaction: a repeated request finds both or neither.
+        # What came of it is kept with the events, in one transaction: a repeated request finds both or neither.
         changes = None
         if once is not None:
             changes = Changes()
-            kept = [Accepted(event.id, 0, True) for event in events]
-            status, body = _body(outcomes, kept, batch)
-            changes.insert_new(IDEMPOTENCY, (*once, f"{status} {body.decode()}", self._clock.now_ms()))
+            kept = _Kept(
+                [
+                    _KeptEvent(outcome.source, outcome.id) if isinstance(outcome, Event) else problem_body(outcome)
+                    for outcome in outcomes
+                ],
+                batch,
+            )
+            changes.insert_new(IDEMPOTENCY, (*once, _encode(kept).decode(), self._clock.now_ms()))
         accepted = list(await self._intake.accept(events, alongside=changes)) if events or changes else []
         return _body(outcomes, accepted, batch)
+
+    async def _again(self, workspace: str, text: str) -> tuple[int, bytes]:
+        """The answer to a request that was answered before."""
+        kept = msgspec.json.decode(text, type=_Kept)
+        rows = await self._database.fetch_all(
+            [
+                (
+                    "SELECT position FROM journal WHERE workspace = ? AND source = ? AND id = ?",
+                    (workspace, one.source, one.id),
+                )
+                for one in kept.outcomes
+                if isinstance(one, _KeptEvent)
+            ]
+        )
+        found = iter(rows)
+        accepted = [
+            Accepted(one.id, int(next(found)[0][0] or 0), True) for one in kept.outcomes if isinstance(one, _KeptEvent)
+        ]
+        return _body(kept.outcomes, accepted, kept.batch)
 
     def _reader(self, key: Key) -> Reader:
         mark = (key.workspace, key.label)
@@ -153,17 +176,30 @@ class EventsDoor:
         return reader
 
 
-def _mapping(query: bytes) -> str:
-    if not query:
-        return ""
-    try:
-        fields = parse_qs(query.decode("ascii"), max_num_fields=20)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise Refused("request.malformed", "the query can't be read") from error
-    unknown = set(fields) - {"mapping"}
-    if unknown:
-        raise Refused("request.query", "the only query parameter here is mapping", field=sorted(unknown)[0][:80])
-    return fields.get("mapping", [""])[0]
+class _Query(msgspec.Struct, frozen=True):
+    """The query: which mapping reads the body; none: it is an event."""
+
+    mapping: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
+
+
+class _KeptEvent(msgspec.Struct, frozen=True, array_like=True):
+    """An event that was accepted under an Idempotency-Key."""
+
+    source: str
+    id: str
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """What came of a request with an Idempotency-Key: for each event, where it is, or why not."""
+
+    outcomes: list[_KeptEvent | dict[str, Any]]
+    batch: bool
+
+
+def _fingerprint(scope: Scope, headers: Mapping[str, str], body: bytes) -> str:
+    """What must be the same for a request to be the same: in a binary CloudEvent that stands in headers."""
+    told = sorted((name, text) for name, text in headers.items() if name.startswith("ce-") or name == "content-type")
+    return sha256(_encode([scope["query_string"].decode("latin-1"), told]) + b"\n" + body).hexdigest()
 
 
 def _said(accepted: Accepted) -> dict[str, Any]:
@@ -173,14 +209,18 @@ def _said(accepted: Accepted) -> dict[str, Any]:
     return said
 
 
-def _body(outcomes: list[Outcome], accepted: list[Accepted], batch: bool) -> tuple[int, bytes]:
+def _body(
+    outcomes: "Sequence[Outcome | _KeptEvent | dict[str, Any]]", accepted: list[Accepted], batch: bool
+) -> tuple[int, bytes]:
     if not batch:
         return 202, _encode(_said(accepted[0]))
     answers: list[dict[str, Any]] = []
     ours = iter(accepted)
     for outcome in outcomes:
-        if isinstance(outcome, Event):
+        if isinstance(outcome, Event | _KeptEvent):
             answers.append({"status": 202, **_said(next(ours))})
+        elif isinstance(outcome, dict):
+            answers.append(outcome)
         else:
             answers.append(problem_body(outcome))
     refused = len(outcomes) - len(accepted)

@@ -85,16 +85,16 @@ def read_query(query: bytes, form: type[T]) -> T:
     """A query as a value of this form: each field once, none that is not known. Raises ``Refused``."""
     fields: dict[str, Any] = {}
     try:
-        pairs = parse_qsl(
-            query.decode("ascii"), keep_blank_values=True, max_num_fields=_FIELDS_MAX, errors="strict"
-        )
+        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, max_num_fields=_FIELDS_MAX, errors="strict")
     except ValueError as error:  # UnicodeDecodeError is one
         raise Refused("request.malformed", "the query can't be read") from error
     kinds = _kinds(cast(Hashable, form))
     for name, text in pairs:
         if name not in kinds:
             known = ", ".join(kinds) or "none"
-            raise Refused("request.query", f"this query parameter is not known here; there are: {known}", field=name[:80])
+            raise Refused(
+                "request.query", f"this query parameter is not known here; there are: {known}", field=name[:80]
+            )
         if name in fields:
             raise Refused("request.query", "this query parameter stands there twice", field=name)
         if "\x00" in text:

@@ -1,4 +1,4 @@
-"""Lists: what the API reads from the tables. Always within one workspace, by key, a bounded number of rows at a time."""
+"""Lists: what the API reads from the tables: within one workspace, by key, a bounded number of rows at a time."""
 
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
@@ -54,9 +54,10 @@ async def contacts(reader: Database, workspace: str, *, name: str, after: str, l
     """Contacts, the newest first. ``name``: a piece of it, in any case."""
     # The concatenation keeps both databases on the primary key, in whose order the page is.
     window: list[Value] = [after or "con_" + "z" * 41, workspace]
+    like = " WHERE lower(k.name) LIKE ? ESCAPE '!'" if name else ""
     rows = await reader.fetch(
         "SELECT k.id, k.name, k.body FROM (SELECT id, name, body FROM contacts WHERE id < ? AND workspace || '' = ?"
-        " ORDER BY id DESC LIMIT ?) k" + (" WHERE lower(k.name) LIKE ? ESCAPE '!'" if name else "") + " ORDER BY k.id DESC LIMIT ?",
+        f" ORDER BY id DESC LIMIT ?) k{like} ORDER BY k.id DESC LIMIT ?",
         [*window, LOOK_MAX if name else limit + 1, *([_piece(name.lower())] if name else []), limit + 1],
     )  # fmt: skip
     items = [_contact(str(row[2])) for row in rows[:limit]]
@@ -111,7 +112,7 @@ async def conversation(reader: Database, workspace: str, contact: str) -> Conver
 
 
 async def entries(reader: Database, workspace: str, contact: str, *, after: int, limit: int) -> list[Row]:
-    """number, at_ms, kind, author, delivery, body of a conversation's entries, the newest first; one more than asked."""
+    """number, at_ms, kind, author, delivery, body of a conversation's entries, newest first; one more than asked."""
     return await reader.fetch(
         "SELECT number, at_ms, kind, author, delivery, body FROM entries"
         " WHERE contact = ? AND workspace = ? AND number < ? ORDER BY number DESC LIMIT ?",
@@ -140,7 +141,9 @@ async def run(reader: Database, workspace: str, id: str) -> Run | None:
     return decode_run(str(rows[0][0])) if rows else None
 
 
-async def deliveries(reader: Database, workspace: str, *, equal: dict[str, str], after: str, limit: int) -> Page[Delivery]:
+async def deliveries(
+    reader: Database, workspace: str, *, equal: dict[str, str], after: str, limit: int
+) -> Page[Delivery]:
     """Deliveries, the newest first."""
     rows, following = await _listed(
         reader,

@@ -86,7 +86,9 @@ def _content(ask: Ask[None, MessageAsked]) -> dict[str, Any]:
     unknown = sorted(set(given.variables) - set(template.variables))
     if unknown:
         raise Refused(
-            "message.variable_unknown", f"the template has no variable {unknown[0][:64]!r}", field=f"variables.{unknown[0][:64]}"
+            "message.variable_unknown",
+            f"the template has no variable {unknown[0][:64]!r}",
+            field=f"variables.{unknown[0][:64]}",
         )
     for name in template.variables_needed:
         if given.variables.get(name) in (None, ""):

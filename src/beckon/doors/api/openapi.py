@@ -139,7 +139,12 @@ def _content(operation: Operation) -> Schema:
 def _path_parameters(operation: Operation) -> list[Schema]:
     names = re.findall(r"\{([a-z]+)\}", operation.path)
     return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": f"^({PATH_PATTERNS[name]})$"}}
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "pattern": f"^({PATH_PATTERNS[name]})$"},
+        }
         for name in names
     ]
 

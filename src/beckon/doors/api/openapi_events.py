@@ -30,7 +30,11 @@ _ATTRIBUTES: Schema = {
     },
     "id": {"type": "string", "description": "The source's own id.", "pattern": _TEXT, "maxLength": 256},
     "subject": {"type": ["string", "null"], "pattern": _TEXT, "maxLength": 512},
-    "time": {"type": ["string", "null"], "format": "date-time", "description": "When it happened, by the source's clock."},
+    "time": {
+        "type": ["string", "null"],
+        "format": "date-time",
+        "description": "When it happened, by the source's clock.",
+    },
     "data": {
         "description": "JSON that fits the type's schema. `data.contact` says whom it is about: an id `con_…`, a phone "
         "number, a mail address, or an object with phone, email, whatsapp, oem_app, name, locale, time_zone."
@@ -54,7 +58,9 @@ SCHEMAS: dict[str, Schema] = {
         "properties": {
             "specversion": {"const": "1.0"},
             **{
-                name: {**schema, "type": ["string", "null"]} if schema.get("type") == "string" and name != "type" else schema
+                name: {**schema, "type": ["string", "null"]}
+                if schema.get("type") == "string" and name != "type"
+                else schema
                 for name, schema in _ATTRIBUTES.items()
             },
             "dataschema": {"type": ["string", "null"]},
@@ -108,9 +114,9 @@ _WORDS = """\
 202 comes after a durable commit. An event that was here before is answered with `duplicate`.
 
 Four forms: a bare `{type, data}`; a CloudEvent 1.0, structured (`application/cloudevents+json`), batched
-(`application/cloudevents-batch+json`, or an array as `application/json`) or binary (the attributes as headers `ce-type`,
-`ce-source`, `ce-id`, `ce-specversion`, the body is `data`); and, with `?mapping=NAME`, a partner's native JSON, which
-the workspace's mapping of that name turns into an event.
+(`application/cloudevents-batch+json`, or an array as `application/json`) or binary (the attributes as headers
+`ce-type`, `ce-source`, `ce-id`, `ce-specversion`, the body is `data`); and, with `?mapping=NAME`, a partner's native
+JSON, which the workspace's mapping of that name turns into an event.
 
 A batch answers for each event: 202 where all were accepted, 207 where some were not. Schemas and types are the
 workspace's: `GET /v1/definitions?kind=schema`.
@@ -152,7 +158,9 @@ def operation(row: Operation) -> Schema:
             "required": True,
             "content": {
                 "application/json": {
-                    "schema": {"anyOf": [bare, one, {"type": "array", "items": either, "minItems": 1, "maxItems": 1000}]},
+                    "schema": {
+                        "anyOf": [bare, one, {"type": "array", "items": either, "minItems": 1, "maxItems": 1000}]
+                    },
                     "example": example,
                 },
                 "application/cloudevents+json": {"schema": one, "example": {"specversion": "1.0", **example}},

@@ -1,8 +1,9 @@
-"""Reading events: CloudEvents 1.0 (structured, binary, batch), a bare ``{type, data}``, or native JSON with a mapping."""
+"""Reading events: CloudEvents 1.0 (structured, binary, batch), bare ``{type, data}``, native JSON with a mapping."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -10,12 +11,15 @@ from beckon.core.clock import from_iso
 from beckon.core.errors import BeckonError, Refused
 from beckon.core.event import Event
 from beckon.core.ids import derived, fresh
+from beckon.doors.api.forms import broken_json, misfit
+from beckon.intake.accept import written
 from beckon.messaging.contacts import read_reference
 from beckon.workspaces import OWN_TYPES, Library
 
 #: How deep an event may nest.
 DEPTH_MAX = 32
 _TYPE = re.compile(r"[a-z][a-z0-9_]*(?:[.-][a-z0-9_]+)*", re.ASCII)
+_LONG = re.compile(rb"[0-9]{19}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _LENGTHS = {"id": 256, "source": 512, "type": 128, "subject": 512}
 #: An instant that is further off than this is a mistake: 100 years, in milliseconds.
@@ -74,9 +78,9 @@ class Reader:
             document = _json(body)
             if isinstance(document, dict) and "specversion" in document:
                 return self._checked(_converted(document), None)
-            raise _misfit(error) from error
+            raise misfit(error, "event") from error
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            raise _broken(error) from error
+            raise broken_json(error) from error
 
     def read(
         self,
@@ -94,8 +98,10 @@ class Reader:
             return [self._native(mapping, _json(body), fallback_id)], False
         if media == "application/cloudevents+json":
             return [self._checked(_converted(_json(body)), fallback_id)], False
+        # Written once more only where a number may be longer than the journal's 64 bits.
+        long = _LONG.search(body) is not None
         if media == "application/cloudevents-batch+json":
-            return self._many(_json(body), events_max, strict=True), True
+            return self._many(_json(body), events_max, idempotency_key, strict=True, long=long), True
         if "ce-specversion" in headers or "ce-type" in headers:
             return [self._binary(headers, media, body)], False
         if media not in ("application/json", "text/json") and not media.endswith("+json"):
@@ -104,10 +110,10 @@ class Reader:
             )
         document = _json(body)
         if isinstance(document, list):
-            return self._many(document, events_max, strict=False), True
+            return self._many(document, events_max, idempotency_key, strict=False, long=long), True
         return [self._checked(_either(document), fallback_id)], False
 
-    def _many(self, document: Any, events_max: int, *, strict: bool) -> list[Outcome]:
+    def _many(self, document: Any, events_max: int, idempotency_key: str, *, strict: bool, long: bool) -> list[Outcome]:
         if not isinstance(document, list):
             raise Refused("event.batch", "a batch is a JSON array of events")
         if not document:
@@ -115,9 +121,14 @@ class Reader:
         if len(document) > events_max:
             raise Refused("event.batch_size", f"a batch has {events_max} events at most; this one has {len(document)}")
         outcomes: list[Outcome] = []
-        for one in document:
+        for number, one in enumerate(document):
+            words = (self._library.workspace, idempotency_key, str(number))
             try:
-                outcomes.append(self._checked(_converted(one) if strict else _either(one), None))
+                given = _converted(one) if strict else _either(one)
+                event = self._checked(given, derived("evt", *words) if idempotency_key else None)
+                if long:
+                    written(event.data)
+                outcomes.append(event)
             except BeckonError as error:
                 outcomes.append(error)
         return outcomes
@@ -141,15 +152,16 @@ class Reader:
                 raise Refused("event.header", f"a binary CloudEvent has the header {name}", field=name)
         if body and media not in ("application/json", "text/json") and not media.endswith("+json"):
             raise Refused("request.media_type", f"a CloudEvent's data is JSON here, not {media[:80]!r}")
+        given = {name[3:]: _header(name, text) for name, text in headers.items() if name.startswith("ce-")}
         return self._checked(
             _CloudEvent(
-                type=headers["ce-type"],
-                source=headers["ce-source"],
-                id=headers["ce-id"],
-                specversion=headers["ce-specversion"],
+                type=given["type"],
+                source=given["source"],
+                id=given["id"],
+                specversion=given["specversion"],
                 data=_json(body) if body else None,
-                subject=headers.get("ce-subject"),
-                time=headers.get("ce-time"),
+                subject=given.get("subject"),
+                time=given.get("time"),
             ),
             None,
         )
@@ -219,21 +231,29 @@ def _either(document: Any) -> "_Bare | _CloudEvent":
     try:
         return msgspec.convert(document, _Bare)
     except msgspec.ValidationError as error:
-        raise _misfit(error) from error
+        raise misfit(error, "event") from error
+
+
+def _header(name: str, text: str) -> str:
+    """A CloudEvents header's value: what is not plain ASCII comes percent-encoded."""
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError as error:
+        raise Refused("event.header", f"the header {name} is percent-encoded UTF-8", field=name) from error
 
 
 def _converted(document: Any) -> _CloudEvent:
     try:
         return msgspec.convert(document, _CloudEvent)
     except msgspec.ValidationError as error:
-        raise _misfit(error) from error
+        raise misfit(error, "event") from error
 
 
 def _json(body: bytes) -> Any:
     try:
         document = _anything(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise _broken(error) from error
+        raise broken_json(error) from error
     return document
 
 
@@ -270,35 +290,3 @@ def _instant(text: str) -> int:
     if not 0 < at_ms < 2 * _FAR_MS:
         raise Refused("event.time", "time lies before 1970 or too far ahead", field="time")
     return at_ms
-
-
-_PATH = re.compile(r" - at `\$\.?([^`]*)`")
-_MISSING = re.compile(r"Object missing required field `([^`]+)`")
-_UNKNOWN = re.compile(r"Object contains unknown field `([^`]+)`")
-
-
-def _misfit(error: msgspec.ValidationError) -> Refused:
-    text = str(error)
-    for pattern, code, words in (
-        (_MISSING, "event.field_missing", "the field {} is missing"),
-        (_UNKNOWN, "event.field_unknown", "the field {} is not known here"),
-    ):
-        found = pattern.search(text)
-        if found is not None:
-            field = found.group(1)[:80]
-            return Refused(code, words.format(field), field=field)
-    at = _PATH.search(text)
-    field_at = at.group(1)[:80] if at is not None else ""
-    sentence = _PATH.sub("", text)
-    return Refused("event.form", f"{field_at or 'the event'}: {sentence}", field=field_at or None)
-
-
-def _broken(error: Exception) -> Refused:
-    if isinstance(error, RecursionError):
-        return Refused("event.nesting", f"the body nests deeper than {DEPTH_MAX} levels")
-    return Refused("request.json", f"the body is no JSON in UTF-8: {error}")
-
-
-def answers(outcomes: Sequence[Outcome]) -> list[Event]:
-    """Of what was read, the events."""
-    return [outcome for outcome in outcomes if isinstance(outcome, Event)]
