@@ -29,6 +29,17 @@ async def test_letters_of_all_kinds_arrive_as_they_are(stand: Stand, text: str):
     assert stand.twin.find(handed.provider_id).text == text
 
 
+@pytest.mark.parametrize("text", ["a\ud800b", "a\x00b", "\u202e", "\u2028x", "\ufeffx", "a\x1bb"])
+async def test_odd_letters_are_carried_or_unsupported_and_nothing_else(stand: Stand, text: str):
+    await stand.open_window()
+    button = Button("link", text, f"https://garage.example/{text}")
+    for rendered in (Rendered(text=text, subject=text), Rendered(text="x", subject="x", buttons=(button,))):
+        try:
+            await stand.channel.send(stand.outbound(rendered))
+        except Unsupported as error:
+            assert "letters" in error.code  # noqa: PT017 - both are fine, nothing else is
+
+
 async def test_the_longest_text_arrives_whole(stand: Stand):
     text = "x" * stand.channel.capabilities.text_max
     handed = await stand.send(Rendered(text=text, subject="Long"))

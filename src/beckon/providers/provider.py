@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from beckon.core.errors import BeckonError, Misconfigured, Refused, Unavailable
+from beckon.core.errors import BeckonError, Misconfigured, Refused, Unavailable, Unsupported
 from beckon.core.event import Event
 from beckon.core.message import Outbound, Rendered
 from beckon.messaging.channel import Reply, WebhookRequest
@@ -286,6 +286,11 @@ def text_with_links(rendered: Rendered) -> str:
         if button.kind == "link" and button.value not in rendered.text:
             lines.append(f"{button.text}: {button.value}" if button.text else button.value)
     return "\n".join([line for line in lines if line])
+
+
+def unspeakable(provider: str) -> Unsupported:
+    """A text with half a letter in it (a lone surrogate), which no wire can carry."""
+    return Unsupported(f"{provider}.letters", "the message has characters that can't be written as UTF-8")
 
 
 def extra(message: Outbound, name: str) -> str:

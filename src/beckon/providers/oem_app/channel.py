@@ -7,7 +7,7 @@ from beckon.core.message import Handed, Outbound
 from beckon.messaging.channel import Capabilities, Connections
 from beckon.providers.oem_app.dialects import dialect_of
 from beckon.providers.oem_app.payloads import NAME, Settings, build, read_reply
-from beckon.providers.provider import base_url, need, timed_signature
+from beckon.providers.provider import base_url, need, timed_signature, unspeakable
 
 
 class OemAppChannel:
@@ -33,7 +33,10 @@ class OemAppChannel:
 
     async def send(self, message: Outbound) -> Handed:
         """Hand one message over. Raises one of the four kinds of ``core.errors``."""
-        body = build(message, self._dialect)
+        try:
+            body = build(message, self._dialect)
+        except UnicodeEncodeError:
+            raise unspeakable(NAME) from None
         given = message.extras.get("now_ms")
         at_ms = given if type(given) is int else self._clock.now_ms()
         headers = {

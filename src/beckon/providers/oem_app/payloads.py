@@ -115,6 +115,8 @@ def build(message: Outbound, dialect: Dialect) -> bytes:
         "buttons": [{"kind": b.kind, "text": b.text, "value": b.value} for b in rendered.buttons],
         "media": [{"kind": m.kind, "url": m.url, "caption": m.caption} for m in rendered.media],
     }
+    # Half a letter is the message's fault, not the dialect's: it is noticed before the dialect has a part in it.
+    msgspec.json.encode(words)
     try:
         return msgspec.json.encode(msgspec.json.decode(compile_text(dialect.outbound).render({"message": words})))
     except (Refused, msgspec.DecodeError, RecursionError) as error:

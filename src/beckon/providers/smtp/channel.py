@@ -22,7 +22,7 @@ from beckon.core.clock import SystemClock
 from beckon.core.errors import BeckonError, Misconfigured, Unavailable, Unsupported
 from beckon.core.message import Handed, Outbound
 from beckon.messaging.channel import Channel, Connections
-from beckon.providers.provider import need
+from beckon.providers.provider import need, unspeakable
 from beckon.providers.smtp.payloads import CAPABILITIES, NAME, Mail, Settings, build, domain_of, failure
 
 
@@ -45,7 +45,10 @@ class SmtpChannel:
     async def send(self, message: Outbound) -> Handed:
         """Hand one message over. Raises one of the four kinds of ``core.errors``."""
         at_ms = message.extras.get("now_ms")
-        mail = build(message, self._settings, at_ms if type(at_ms) is int else self._clock.now_ms())
+        try:
+            mail = build(message, self._settings, at_ms if type(at_ms) is int else self._clock.now_ms())
+        except UnicodeEncodeError:
+            raise unspeakable(NAME) from None
         async with self._room:
             await self._carry(mail)
         return Handed(mail.id)

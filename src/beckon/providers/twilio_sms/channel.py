@@ -8,7 +8,7 @@ import msgspec
 from beckon.core.errors import Misconfigured
 from beckon.core.message import Handed, Outbound
 from beckon.messaging.channel import Connections
-from beckon.providers.provider import base_url, need
+from beckon.providers.provider import base_url, need, unspeakable
 from beckon.providers.twilio_sms.payloads import CAPABILITIES, NAME, Settings, build, read_reply
 
 
@@ -40,7 +40,10 @@ class TwilioChannel:
 
     async def send(self, message: Outbound) -> Handed:
         """Hand one message over. Raises one of the four kinds of ``core.errors``."""
-        body = build(message, self._settings)
+        try:
+            body = build(message, self._settings)
+        except UnicodeEncodeError:
+            raise unspeakable(NAME) from None
         reply = await self._request(
             "POST", self._url, headers=self._headers, body=body, timeout_s=self._settings.timeout_s
         )

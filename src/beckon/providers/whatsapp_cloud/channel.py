@@ -4,7 +4,7 @@ import msgspec
 
 from beckon.core.message import Handed, Outbound
 from beckon.messaging.channel import Connections
-from beckon.providers.provider import base_url, need
+from beckon.providers.provider import base_url, need, unspeakable
 from beckon.providers.whatsapp_cloud.payloads import CAPABILITIES, NAME, Settings, build, read_reply
 
 
@@ -30,6 +30,9 @@ class WhatsAppChannel:
 
     async def send(self, message: Outbound) -> Handed:
         """Hand one message over. Raises one of the four kinds of ``core.errors``."""
-        body = self._encode(build(message))
+        try:
+            body = self._encode(build(message))
+        except UnicodeEncodeError:
+            raise unspeakable(NAME) from None
         reply = await self._request("POST", self._url, headers=self._headers, body=body, timeout_s=self._timeout_s)
         return read_reply(reply)

@@ -3,6 +3,7 @@
 import asyncio
 import email
 import hmac
+import logging
 from datetime import UTC, datetime
 from email import policy
 from email.message import EmailMessage
@@ -47,6 +48,8 @@ class Twin(Party):
     async def start(self) -> None:
         """Begin to listen."""
         if self._server is None:
+            # aiosmtpd warns of its own deprecations at every sign-in.
+            logging.getLogger("mail.log").setLevel(logging.ERROR)
             loop = asyncio.get_running_loop()
             self._server = await loop.create_server(self._protocol, self.host, self.port)
             self.port = self._server.sockets[0].getsockname()[1]

@@ -424,7 +424,7 @@ def registrations(template: Template, address: str) -> list[RegisteredTemplate]:
 
 def _lower(component: dict[str, Any]) -> dict[str, Any]:
     """Meta reads a component's type in capitals or not."""
-    words = {name: str(component[name]).lower() for name in ("type", "sub_type") if name in component}
+    words: dict[str, Any] = {name: str(component[name]).lower() for name in ("type", "sub_type") if name in component}
     return {**component, **words}
 
 
