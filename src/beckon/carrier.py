@@ -535,11 +535,7 @@ class Carrier:
             )
         if reply.status >= 400:
             raise Refused("http.status", f"the answer is {reply.status}")
-        try:
-            answer = msgspec.json.decode(reply.body) if reply.body else None
-        except msgspec.DecodeError:
-            answer = reply.body[:65_536].decode("utf-8", "replace")
-        return {"status": reply.status, "body": answer}
+        return {"status": reply.status, "body": _kept(reply.body)}
 
     async def _call(self, command: Call) -> Any:
         library = self._workspaces.get(command.workspace)
@@ -547,7 +543,9 @@ class Carrier:
         if act is None:
             raise Misconfigured("call.act", f"there is no act named {command.act!r}")
         try:
-            return await asyncio.wait_for(act(command.arguments, command.workspace), 60)
+            result = await asyncio.wait_for(act(command.arguments, command.workspace), 60)
+            msgspec.json.encode(result)  # what can't be kept is the act's failure, not the outcome's loss
+            return result
         except TimeoutError as error:
             raise Unavailable("call.timeout", f"{command.act} took longer than 60 s", doubtful=True) from error
         except BeckonError:
@@ -611,6 +609,16 @@ class Carrier:
             except Unavailable as error:
                 log.warning("an outcome waits for the store: %s", error)
                 await asyncio.sleep(_STORE_PAUSE_S)
+
+
+def _kept(body: bytes) -> Any:
+    """An answer's JSON; where it is none, or says what we can't keep, its beginning as text."""
+    try:
+        answer = msgspec.json.decode(body) if body else None
+        msgspec.json.encode(answer)
+        return answer
+    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError, RecursionError):
+        return body[:65_536].decode("utf-8", "replace")
 
 
 def _unsaid(delivery: Delivery, error: BeckonError) -> Choice:
