@@ -14,7 +14,7 @@ from beckon.flows.run import Run, decode_run
 from beckon.inbox.conversation import Conversation
 from beckon.intake.journal import event_from
 from beckon.store.changes import Row, Value
-from beckon.store.database import Database
+from beckon.store.database import Database, joined
 
 #: Rows that one filtered question looks at; a page then says where the next question goes on.
 LOOK_MAX = 10_000
@@ -41,12 +41,9 @@ async def owner_of(reader: Database, workspace: str, addresses: Iterable[tuple[s
     wanted = list(addresses)
     if not wanted:
         return ""
-    rows = await reader.fetch(
-        "SELECT channel, external_id, contact FROM addresses WHERE workspace = ?"
-        f" AND (channel, external_id) IN (VALUES {', '.join(['(?, ?)'] * len(wanted))})",
-        [workspace, *(word for pair in wanted for word in pair)],
-    )
-    found = {(str(row[0]), str(row[1])): str(row[2]) for row in rows}
+    columns = ("workspace", "channel", "external_id")
+    asked = joined("addresses", "channel, external_id, contact", columns, [(workspace, *pair) for pair in wanted])
+    found = {(str(row[0]), str(row[1])): str(row[2]) for rows in await reader.fetch_all(asked) for row in rows}
     return next((found[pair] for pair in wanted if pair in found), "")
 
 
