@@ -133,6 +133,7 @@ class Beckon:
             link_key=self._link_key,
             in_flight_max=self.settings.in_flight_max,
         )
+        self.wheel.carrier = self.carrier
         await self.carrier.recover(in_flight)
         self._starlette = self._doors()
 

@@ -8,7 +8,7 @@ were in flight, and those are marked doubtful.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -192,6 +192,61 @@ class Carrier:
         # Half a minute at most: a clock that jumps is noticed, and nothing hot spins.
         return min(30.0, max(0.02, min(dues) / 1000)) if dues else None
 
+    def admit(
+        self, items: Iterable[Item], contacts: Mapping[str, Contact], deliveries: Mapping[str, Delivery], changes: Changes
+    ) -> list[Ready]:
+        """Of a turn's new messages, those that may leave at once: they are written as in flight with the turn itself.
+
+        Saves them a transaction of their own. What can't leave at once, or can't be said, goes the usual way.
+        """
+        room = self._in_flight_max - len(self._tasks)
+        offers: dict[str, dict[str, Open]] = {}
+        admitted: list[Ready] = []
+        for item in items:
+            if len(admitted) >= room:
+                break
+            library = self._workspaces.get(item.workspace)
+            if library is None or item.state != "ready" or not isinstance(item.command, Send):
+                continue
+            if not self._queue.admit(item):
+                continue
+            if item.workspace not in offers:
+                offers[item.workspace] = self._offers(library)
+            ready = self._ready_now(item, item.command, library, deliveries, contacts, offers[item.workspace])
+            if ready is None:
+                self._queue.dismiss(item)
+                continue
+            item.state = "in_flight"
+            self._note_links(ready, changes)
+            admitted.append(ready)
+        return admitted
+
+    def launch(self, admitted: Iterable[Ready]) -> None:
+        """The turn is durable: hand the admitted messages over."""
+        for ready in admitted:
+            self._task(self._carry_message(ready))
+
+    def release(self, admitted: Iterable[Ready]) -> None:
+        """The turn failed: nothing was written, nothing leaves."""
+        for ready in admitted:
+            self._flying[ready.item.workspace, ready.choice.provider] -= 1
+            self._queue.dismiss(ready.item)
+
+    def _ready_now(
+        self,
+        item: Item,
+        command: Send,
+        library: Library,
+        deliveries: Mapping[str, Delivery],
+        contacts: Mapping[str, Contact],
+        offers: dict[str, Open],
+    ) -> Ready | None:
+        try:
+            ready = self._chosen(item, command, library, deliveries[item.id], contacts[item.lane], offers)
+        except BeckonError:
+            return None
+        return ready if isinstance(ready, Ready) and self._may_go(ready) else None
+
     async def _pump(self) -> None:
         while True:
             now = self._clock.now_ms()
@@ -371,11 +426,7 @@ class Carrier:
         changes = claim(items)
         for one in launched:
             if isinstance(one, Ready):
-                expires_ms = self._clock.now_ms() + one.library.settings.link_hours * 3_600_000
-                for code, url in one.links:
-                    changes.insert(
-                        LINKS, (code, one.item.workspace, one.delivery.contact, one.delivery.id, url, expires_ms)
-                    )
+                self._note_links(one, changes)
         try:
             await self._database.commit(changes)
         except BeckonError:
@@ -389,6 +440,14 @@ class Carrier:
             raise
         for one in launched:
             self._task(self._carry_message(one) if isinstance(one, Ready) else self._carry_command(one))
+
+    def _note_links(self, ready: Ready, changes: Changes) -> None:
+        """The message's short links are durable before anybody can tap them."""
+        expires_ms = self._clock.now_ms() + ready.library.settings.link_hours * 3_600_000
+        for code, url in ready.links:
+            changes.insert(
+                LINKS, (code, ready.item.workspace, ready.delivery.contact, ready.delivery.id, url, expires_ms)
+            )
 
     def _task(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(coroutine)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from beckon.batch import Batch, Memory
+from beckon.carrier import Carrier, Ready
 from beckon.core.clock import Clock
 from beckon.core.errors import BeckonError, Unavailable
 from beckon.core.event import Event
@@ -63,6 +64,7 @@ class Wheel:
         self._next_timer_ms: int | None = None
         self._settling: list[tuple[int, asyncio.Future[None]]] = []
         self.intake: Intake | None = None
+        self.carrier: Carrier | None = None
         #: all events up to this position are done.
         self.position = 0
         #: turns so far, for the benchmarks.
@@ -149,6 +151,7 @@ class Wheel:
     async def _turn(self, events: Sequence[Event], timers: Sequence[Row], now: int) -> None:
         batch = Batch(self._database, self.memory, now, self._next_entry)
         up_to = events[-1].position if events else self.position
+        admitted: list[Ready] = []
         try:
             await self._effects.load(batch, events, timers)
             for event in events:
@@ -156,12 +159,18 @@ class Wheel:
             for due_ms, kind, subject in timers:
                 self._effects.fire(batch, int(due_ms or 0), str(kind), str(subject))
             await self._effects.follow(batch)
+            if self.carrier is not None and batch.outbox:
+                admitted = self.carrier.admit(
+                    batch.outbox.values(), batch.contacts, batch.deliveries, batch.changes
+                )
             changes = batch.written()
             for due_ms, kind, subject in timers:
                 changes.delete(TIMERS, (due_ms, kind, subject))
             changes.upsert(MARKS, ("wheel", up_to))
             await self._commit(batch, changes)
         except BaseException:
+            if self.carrier is not None:
+                self.carrier.release(admitted)
             # What was changed in memory is not what the table says.
             self.memory.forget()
             raise
@@ -171,7 +180,10 @@ class Wheel:
             self._next_timer_ms = batch.timers_due
         if timers:
             await self._look_for_timers()
-        items: list[Item] = list(batch.outbox.values())
+        if self.carrier is not None:
+            self.carrier.launch(admitted)
+        leaving = {ready.item.number for ready in admitted}
+        items: list[Item] = [item for item in batch.outbox.values() if item.number not in leaving]
         if items:
             self._queue.offer(items)
             self._on_queued()

@@ -136,6 +136,21 @@ class Queue:
             else:
                 self._hold(item)
 
+    def admit(self, item: Item) -> bool:
+        """Take a new item whose row is about to be written as in flight; False: its lane is busy, or memory is full."""
+        if self._overflowing or len(self._known) >= WINDOW_MAX or item.lane in self._lanes or item.lane in self._blocked:
+            return False
+        self._known.add(item.number)
+        self._taken.add(item.number)
+        self._lanes[item.lane] = deque((item,))
+        return True
+
+    def dismiss(self, item: Item) -> None:
+        """An admitted item's row was not written as in flight after all."""
+        self._known.discard(item.number)
+        self._taken.discard(item.number)
+        self._lanes.pop(item.lane, None)
+
     def take(self, limit: int) -> list[Item]:
         """Up to ``limit`` items, each the head of its lane; the lane is busy until ``done``, ``later`` or ``back``."""
         taken: list[Item] = []
