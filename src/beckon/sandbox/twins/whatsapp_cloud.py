@@ -13,43 +13,25 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from beckon.core.ids import derived, fresh
-from beckon.messaging.templates import Template
-from beckon.sandbox.twins.party import Party, Shown, ShownButton, ShownMedia
+from beckon.sandbox.twins.party import Party, Shown, ShownButton
+from beckon.sandbox.twins.whatsapp_checks import (
+    Problem,
+    RegisteredButton,
+    RegisteredTemplate,
+    interactive,
+    limited,
+    medium,
+    registrations,
+    template_message,
+)
+
+__all__ = ["RegisteredButton", "RegisteredTemplate", "Twin", "registrations"]
 
 WINDOW_MS = 24 * 60 * 60 * 1000
 _SIZE_BYTES_MAX = 262_144
 _PHONE = re.compile(r"[1-9]\d{6,14}", re.ASCII)
 _BSUID = re.compile(r"[A-Z]{2}\.[A-Za-z0-9.]{1,130}", re.ASCII)
-_HOLE = re.compile(r"\{\{\s*(\d+)\s*\}\}")
 _MEDIA = ("image", "video", "document", "audio", "sticker")
-
-
-class RegisteredButton(msgspec.Struct, frozen=True):
-    """A button of an approved template: ``url`` (with {{1}} at its end where it varies) or ``quick_reply``."""
-
-    kind: str
-    text: str
-    url: str = ""
-
-
-class RegisteredTemplate(msgspec.Struct, kw_only=True, frozen=True):
-    """A template as Meta knows it: its body has {{1}}, {{2}} … for the variables."""
-
-    name: str
-    language: str
-    body: str
-    buttons: tuple[RegisteredButton, ...] = ()
-    #: image, video or document over the text
-    header: str = ""
-    #: APPROVED, PENDING, REJECTED, PAUSED, DISABLED
-    status: str = "APPROVED"
-
-
-class _Problem(Exception):
-    def __init__(self, code: int, details: str) -> None:
-        super().__init__(details)
-        self.code = code
-        self.details = details
 
 
 class Twin(Party):
@@ -257,7 +239,7 @@ class Twin(Party):
             if payload.get("status") == "read":
                 return JSONResponse({"success": True})
             message, closed = self._accepted(payload)
-        except _Problem as problem:
+        except Problem as problem:
             return self._failed(problem)
         self.show(message)
         if closed:
@@ -276,7 +258,7 @@ class Twin(Party):
     async def _listed(self, request: Request) -> Response:
         try:
             self._admit(request, number=False)
-        except _Problem as problem:
+        except Problem as problem:
             return self._failed(problem)
         name = request.query_params.get("name", "")
         listed = [
@@ -286,7 +268,7 @@ class Twin(Party):
         ]
         return JSONResponse({"data": listed})
 
-    def _failed(self, problem: _Problem) -> Response:
+    def _failed(self, problem: Problem) -> Response:
         status, words = self.errors.get(str(problem.code), (400, "Invalid parameter"))
         error = {
             "message": f"(#{problem.code}) {words}",
@@ -301,15 +283,15 @@ class Twin(Party):
     def _admit(self, request: Request, *, number: bool = True) -> None:
         faults = self.faults
         if faults.down:
-            raise _Problem(131016, "")
+            raise Problem(131016, "")
         if request.headers.get("authorization", "") != f"Bearer {self.key('tok')}":
-            raise _Problem(190, "")
+            raise Problem(190, "")
         if number and request.path_params["number"] != self.phone_number_id:
-            raise _Problem(33, "")
+            raise Problem(33, "")
         if faults.rate_limited:
-            raise _Problem(130429, "")
+            raise Problem(130429, "")
         if number and faults.answer_code:
-            raise _Problem(int(faults.answer_code), "")
+            raise Problem(int(faults.answer_code), "")
 
     @staticmethod
     def _payload(body: bytes) -> dict[str, Any]:
@@ -318,38 +300,38 @@ class Twin(Party):
         except (msgspec.DecodeError, UnicodeDecodeError):
             payload = None
         if type(payload) is not dict or payload.get("messaging_product") != "whatsapp":
-            raise _Problem(100, "The parameter messaging_product is required.")
+            raise Problem(100, "The parameter messaging_product is required.")
         return payload
 
     def _accepted(self, payload: dict[str, Any]) -> tuple[Shown, bool]:
         """Check a message as Meta does; gives what the phone shows, and whether the closed window is noticed late."""
         person = self._recipient(payload)
         if self.faults.number_invalid:
-            raise _Problem(131026, "Message undeliverable")
+            raise Problem(131026, "Message undeliverable")
         kind = payload.get("type", "text")
         content = payload.get(kind) if type(kind) is str else None
         if type(content) is not dict:
-            raise _Problem(131008, f"The parameter {kind} is required.")
+            raise Problem(131008, f"The parameter {kind} is required.")
         reference = payload.get("biz_opaque_callback_data", "")
         if type(reference) is not str or len(reference) > 512:
-            raise _Problem(131009, "biz_opaque_callback_data is longer than 512 characters.")
+            raise Problem(131009, "biz_opaque_callback_data is longer than 512 characters.")
         shown = Shown(id=_wamid(), person=person, at_ms=self.clock.now_ms(), text="", reference=reference, raw=payload)
         if kind == "template":
-            self._template(content, shown)
+            template_message(content, self._registered(content), shown)
             return shown, False
         if kind == "text":
-            _limited(content.get("body"), 4_096, "text.body")
+            limited(content.get("body"), 4_096, "text.body")
             shown.text = content["body"]
         elif kind == "interactive":
-            _interactive(content, shown)
+            interactive(content, shown)
         elif kind in _MEDIA:
-            shown.media = (_medium(kind, content),)
+            shown.media = (medium(kind, content),)
             shown.text = content.get("caption", "")
         else:
-            raise _Problem(131051, "Unsupported message type.")
+            raise Problem(131051, "Unsupported message type.")
         closed = self.clock.now_ms() - self._last_inbound_ms.get(person, -WINDOW_MS - 1) > WINDOW_MS
         if closed and not self.faults.fail_later:
-            raise _Problem(131047, "More than 24 hours have passed since the customer last replied to this number.")
+            raise Problem(131047, "More than 24 hours have passed since the customer last replied to this number.")
         return shown, closed
 
     def _recipient(self, payload: dict[str, Any]) -> str:
@@ -357,190 +339,16 @@ class Twin(Party):
         if type(to) is str and to:
             digits = re.sub(r"[\s().+-]", "", to)
             if not _PHONE.fullmatch(digits):
-                raise _Problem(131009, "The parameter to is not a phone number.")
+                raise Problem(131009, "The parameter to is not a phone number.")
             return digits
         if type(recipient) is str and _BSUID.fullmatch(recipient):
             return self.known_as(recipient)
-        raise _Problem(131008, "The parameter to is required.")
+        raise Problem(131008, "The parameter to is required.")
 
-    def _template(self, content: dict[str, Any], shown: Shown) -> None:
-        name, language = content.get("name"), content.get("language")
+    def _registered(self, content: dict[str, Any]) -> RegisteredTemplate | None:
+        language = content.get("language")
         code = language.get("code") if type(language) is dict else None
-        template = self.templates.get((str(name), str(code)))
-        if (
-            self.faults.template_rejected
-            or template is None
-            or template.status not in ("APPROVED", "PAUSED", "DISABLED")
-        ):
-            raise _Problem(132001, f"template name ({name}) does not exist in {code}")
-        if template.status != "APPROVED":
-            raise _Problem(132015 if template.status == "PAUSED" else 132016, "")
-        components = content.get("components", [])
-        if type(components) is not list or not all(type(component) is dict for component in components):
-            raise _Problem(100, "components must be an array of objects.")
-        components = [_lower(component) for component in components]
-        shown.template = template.name
-        shown.text = _filled(template.body, _body_parameters(template, components))
-        shown.buttons = _template_buttons(template, components)
-        shown.media = _template_header(template, components)
-
-
-def registrations(template: Template, address: str) -> list[RegisteredTemplate]:
-    """A workspace's template as its operator would have had it approved: {{1}} for each variable of its body.
-
-    ``address``: where short links lead, ``{address}/go/{{1}}``.
-    """
-    approved = template.approved.get("whatsapp")
-    if approved is None:
-        return []
-    found = []
-    for locale, language in approved.languages.items():
-        wordings = template.wordings.get(locale, {})
-        wording = wordings.get("whatsapp") or wordings.get("")
-        if wording is None:
-            continue
-        body = wording.text.source
-        for index, parameter in enumerate(approved.body.get(locale, ())):
-            body = body.replace(parameter.source, f"{{{{{index + 1}}}}}", 1)
-        found.append(
-            RegisteredTemplate(
-                name=approved.name,
-                language=language,
-                body=body,
-                header=wording.media[0].kind if wording.media else "",
-                buttons=tuple(
-                    [
-                        RegisteredButton("url", button.text.source, f"{address}/go/{{{{1}}}}")
-                        if button.kind == "link"
-                        else RegisteredButton("quick_reply", button.text.source)
-                        for button in wording.buttons
-                    ]
-                ),
-                status=approved.state.upper(),
-            )
-        )
-    return found
-
-
-def _lower(component: dict[str, Any]) -> dict[str, Any]:
-    """Meta reads a component's type in capitals or not."""
-    words: dict[str, Any] = {name: str(component[name]).lower() for name in ("type", "sub_type") if name in component}
-    return {**component, **words}
-
-
-def _filled(body: str, parameters: list[str]) -> str:
-    return _HOLE.sub(lambda hole: parameters[int(hole[1]) - 1], body)
-
-
-def _body_parameters(template: RegisteredTemplate, components: list[dict[str, Any]]) -> list[str]:
-    expected = max([int(number) for number in _HOLE.findall(template.body)], default=0)
-    given = [parameter for part in components if part.get("type") == "body" for parameter in part.get("parameters", [])]
-    if len(given) != expected:
-        raise _Problem(
-            132000,
-            f"body: number of localizable_params ({len(given)}) does not match"
-            f" the expected number of params ({expected})",
-        )
-    texts = []
-    for parameter in given:
-        text = parameter.get("text") if type(parameter) is dict and parameter.get("type") == "text" else None
-        if type(text) is not str:
-            raise _Problem(132012, "body: the parameter is not of type text")
-        if not text.strip():
-            raise _Problem(131008, "The parameter text is required.")
-        if "\n" in text or "\t" in text or "     " in text:
-            raise _Problem(100, "Param text cannot have new-line/tab characters or more than 4 consecutive spaces")
-        texts.append(text)
-    if len(template.body) + sum(map(len, texts)) > 1_024 + 6 * expected:
-        raise _Problem(132000, "the text becomes too long")
-    return texts
-
-
-def _template_buttons(template: RegisteredTemplate, components: list[dict[str, Any]]) -> tuple[ShownButton, ...]:
-    given: dict[int, dict[str, Any]] = {}
-    for part in components:
-        if part.get("type") == "button":
-            index = part.get("index")
-            if not str(index).isdigit() or int(str(index)) >= len(template.buttons):
-                raise _Problem(132000, f"buttons: there is no button at index {index}")
-            given[int(str(index))] = part
-    shown = []
-    for index, button in enumerate(template.buttons):
-        part = given.get(index, {})
-        parameters = part.get("parameters") or [{}]
-        if part and part.get("sub_type") != button.kind:
-            raise _Problem(132012, f"buttons: the button at index {index} is of type {button.kind}")
-        if button.kind == "url":
-            suffix = parameters[0].get("text", "")
-            if bool(_HOLE.search(button.url)) != bool(suffix):
-                raise _Problem(131008, f"buttons: Button at index {index} of type Url requires a parameter")
-            shown.append(ShownButton("link", button.text, _HOLE.sub(str(suffix).replace("\\", ""), button.url)))
-        else:
-            shown.append(ShownButton("reply", button.text, parameters[0].get("payload") or button.text))
-    return tuple(shown)
-
-
-def _template_header(template: RegisteredTemplate, components: list[dict[str, Any]]) -> tuple[ShownMedia, ...]:
-    parts = [part for part in components if part.get("type") == "header"]
-    if not template.header:
-        if parts:
-            raise _Problem(132012, "header: the template has none")
-        return ()
-    parameters = parts[0].get("parameters") if parts else None
-    if not parameters or parameters[0].get("type") != template.header:
-        raise _Problem(132012, f"header: Format mismatch, expected {template.header.upper()}, received UNKNOWN")
-    return (_medium(template.header, parameters[0].get(template.header) or {}),)
-
-
-def _medium(kind: str, content: dict[str, Any]) -> ShownMedia:
-    link = content.get("link")
-    if type(link) is not str or not link.startswith(("https://", "http://")):
-        raise _Problem(131008, f"The parameter {kind}['link'] is required.")
-    caption = content.get("caption", "")
-    if caption:
-        if kind == "audio":
-            raise _Problem(131009, "audio has no caption.")
-        _limited(caption, 1_024, f"{kind}.caption")
-    return ShownMedia(kind, link, caption)
-
-
-def _interactive(content: dict[str, Any], shown: Shown) -> None:
-    body, action, kind = content.get("body"), content.get("action"), content.get("type")
-    if type(body) is not dict or type(action) is not dict:
-        raise _Problem(131008, "The parameters interactive.body and interactive.action are required.")
-    _limited(body.get("text"), 1_024, "interactive.body.text")
-    shown.text = body["text"]
-    header = content.get("header")
-    if type(header) is dict and header.get("type") in ("image", "video", "document"):
-        shown.media = (_medium(header["type"], header.get(header["type"]) or {}),)
-    elif header is not None and not (type(header) is dict and header.get("type") == "text"):
-        raise _Problem(131009, "interactive.header is not valid.")
-    if kind == "cta_url":
-        parameters = action.get("parameters") or {}
-        _limited(parameters.get("display_text"), 20, "display_text")
-        if not str(parameters.get("url", "")).startswith(("https://", "http://")) or action.get("name") != "cta_url":
-            raise _Problem(131009, "interactive.action.parameters.url is not a URL.")
-        shown.buttons = (ShownButton("link", parameters["display_text"], parameters["url"]),)
-    elif kind == "button":
-        buttons = action.get("buttons")
-        if type(buttons) is not list or not 1 <= len(buttons) <= 3:
-            raise _Problem(131009, "interactive.action.buttons must have 1 to 3 buttons.")
-        for button in buttons:
-            reply = button.get("reply") or {}
-            _limited(reply.get("title"), 20, "button title")
-            _limited(reply.get("id"), 256, "button id")
-            shown.buttons += (ShownButton("reply", reply["title"], reply["id"]),)
-        if len({button.value for button in shown.buttons}) != len(buttons):
-            raise _Problem(131009, "Duplicated button ids.")
-    else:
-        raise _Problem(131009, f"interactive.type {kind} is not valid.")
-
-
-def _limited(text: Any, limit: int, name: str) -> None:
-    if type(text) is not str or not text.strip():
-        raise _Problem(131008, f"The parameter {name} is required.")
-    if len(text) > limit:
-        raise _Problem(131009, f"{name} must be at most {limit} characters long.")
+        return None if self.faults.template_rejected else self.templates.get((str(content.get("name")), str(code)))
 
 
 def _wamid() -> str:
