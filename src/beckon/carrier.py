@@ -459,7 +459,12 @@ class Carrier:
         if not task.cancelled() and task.exception() is not None:
             log.error("a command's outcome was lost to this process", exc_info=task.exception())
             self._queue.distrust()
-        self._wake.set()
+        self._wake_for_more()
+
+    def _wake_for_more(self) -> None:
+        """A place is free: wake the pump, if there is anything to put there."""
+        if self._queue.has_work or any(self._held.values()):
+            self._wake.set()
 
     async def _carry_message(self, ready: Ready) -> None:
         item, delivery, choice = ready.item, ready.delivery, ready.choice
@@ -617,7 +622,7 @@ class Carrier:
 
     def _fields(self, ready: Ready) -> dict[str, Any]:
         item, command = ready.item, ready.item.command
-        return {
+        fields = {
             "delivery": item.id,
             "run": command.run,
             "command": command.id,
@@ -627,6 +632,10 @@ class Carrier:
             "choice": _plain(ready.choice),
             "text": ready.rendered.text,
         }
+        if ready.rendered.buttons:
+            # For the team's view: what there is to tap.
+            fields["buttons"] = _plain(ready.rendered.buttons)
+        return fields
 
     def _event(self, item: Item, type_: str, fields: dict[str, Any], mark: str) -> Event:
         return Event(
@@ -655,7 +664,7 @@ class Carrier:
                 await self._accept([event for _, event in outcomes], changes)
                 for item, _ in outcomes:
                     self._queue.done(item)
-                self._wake.set()
+                self._wake_for_more()
         finally:
             self._taking = None
 

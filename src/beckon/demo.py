@@ -13,7 +13,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,6 @@ class Stage(msgspec.Struct):
     cast: Cast
     beckon: Beckon
     owner: Person
-    served: "asyncio.Task[None]"
 
 
 @asynccontextmanager
@@ -78,8 +77,8 @@ async def staged(
 ) -> AsyncIterator[Stage]:
     """Write an example workspace into ``folder`` and run everything until the block ends.
 
-    ``port`` 0: any free one. ``by_itself``: webhooks of the twins leave as they fall due; otherwise ``Cast.quiet`` posts
-    them. Raises ``Misconfigured`` where the workspace is broken.
+    ``port`` 0: any free one. ``by_itself``: webhooks of the twins leave as they fall due; otherwise ``Cast.quiet``
+    posts them. Raises ``Misconfigured`` where the workspace is broken.
     """
     clock = clock or VirtualClock(_MORNING_MS)
     listening = _listen(port)
@@ -101,31 +100,34 @@ async def staged(
     twins = Twins(
         connections=connections, clock=clock, webhook_url=f"{address}/hooks/main/{{provider}}", on_change=changed
     )
-    await twins.start()
-    _write(folder, twins, address, edits)
-    await beckon.open()
-    try:
+    async with AsyncExitStack() as ends:
+        ends.callback(listening.close)
+        ends.push_async_callback(connections.close)
+        await twins.start()
+        ends.push_async_callback(twins.stop)
+        _write(folder, twins, address, edits)
+        await beckon.open()
+        ends.push_async_callback(beckon.close)
         stage, front = await _compose(beckon, twins, clock, address, connections, with_page)
+        ends.push_async_callback(stage.cast.wvp.close)
         beckon.start()
-        post = asyncio.create_task(twins.run()) if by_itself else None
+        if by_itself:
+            ends.push_async_callback(_cancelled, asyncio.create_task(twins.run()))
         server = _Server(_config(front))
-        stage.served = asyncio.create_task(server.serve(sockets=[listening]))
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
         try:
             yield stage
         finally:
+            # Live streams end first: the server waits for those who still listen.
             beckon.hub.close()
             server.should_exit = True
-            await stage.served
-            if post is not None:
-                post.cancel()
-                with suppress(asyncio.CancelledError):
-                    await post
-    finally:
-        await stage.cast.wvp.close()
-        await beckon.close()
-        await twins.stop()
-        await connections.close()
-        listening.close()
+            await serving
+
+
+async def _cancelled(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 async def _compose(
@@ -185,7 +187,7 @@ async def _compose(
         Page(cast=cast, hub=beckon.hub, sessions=beckon.sessions, owner=owner, library=library) if with_page else None
     )
     front = Front(beckon, {PROVIDERS: twins.app, CHECK_IN: wvp_app}, page)
-    return Stage(address, cast, beckon, owner, None), front  # type: ignore[arg-type]
+    return Stage(address, cast, beckon, owner), front
 
 
 async def _quiet(beckon: Beckon, cast: Cast) -> None:

@@ -17,6 +17,7 @@ from beckon.core.delivery import FINAL, Attempt, Choice, Delivery
 from beckon.core.errors import BeckonError, Refused
 from beckon.core.event import Event
 from beckon.core.ids import derived, fresh
+from beckon.core.message import Button, Rendered
 from beckon.flows.advance import DEPTH_MAX, Advance, Matched, Outcome, Started, TimedOut, advance, begin
 from beckon.flows.definition import Flow
 from beckon.flows.matching import keys_of
@@ -670,7 +671,13 @@ class Effects:
             self._add(
                 batch,
                 contact,
-                message_entry(delivery, author=delivery.author, at_ms=event.accepted_ms, text=delivery.text),
+                message_entry(
+                    delivery,
+                    author=delivery.author,
+                    at_ms=event.accepted_ms,
+                    rendered=_as_said(delivery.text, fields) if "buttons" in fields else None,
+                    text=delivery.text,
+                ),
             )
         batch.put_delivery(delivery)
         return delivery
@@ -848,6 +855,11 @@ _RECEIPTS = frozenset({"message.sent", "message.delivered", "message.read", "mes
 _OUTCOMES = frozenset(
     {"message.sent", "message.undeliverable", "http.completed", "http.failed", "call.completed", "call.failed"}
 )
+
+
+def _as_said(text: str, fields: dict[str, Any]) -> Rendered:
+    """The message as its outcome tells it, for the conversation."""
+    return Rendered(text=text, buttons=msgspec.convert(fields["buttons"], tuple[Button, ...]))
 
 
 def _orphan_key(event: Event) -> str:

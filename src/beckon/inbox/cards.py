@@ -83,8 +83,8 @@ def readable(name: str) -> str:
     return " ".join([words[0][:1].upper() + words[0][1:], *(w if w.isupper() else w.lower() for w in words[1:])])
 
 
-def _rows(fields: Mapping[str, Any], depth: int) -> tuple[Row, ...]:
-    return tuple(Row(readable(str(name)), _value(value, depth, None)) for name, value in fields.items())
+def _rows(fields: Mapping[str, Any], depth: int, inside: Field | None = None) -> tuple[Row, ...]:
+    return tuple(Row(readable(str(name)), _value(value, depth, inside)) for name, value in fields.items())
 
 
 def _value(value: Any, depth: int, field: Field | None) -> Value:
@@ -102,7 +102,8 @@ def _value(value: Any, depth: int, field: Field | None) -> Value:
         if isinstance(value.get("granted"), bool):
             # A consent: the card says what was decided; the words that were agreed to stay in the event.
             return Value("yes" if value["granted"] else "no")
-        return Value("fields", rows=_rows(dict(list(value.items())[:ITEMS_MAX]), depth + 1))
+        words = Field(field.name, field.label, words=field.words) if field is not None and field.words else None
+        return Value("fields", rows=_rows(dict(list(value.items())[:ITEMS_MAX]), depth + 1, words))
     return Value("list", items=tuple(_value(item, depth + 1, field) for item in list(value)[:ITEMS_MAX]))
 
 

@@ -1,8 +1,8 @@
 """The cast: everybody who takes part in the sandbox, what each does and what each sees.
 
-The business system posts events with an API key, the customer reads and taps on a phone of four apps, the team reads its
-conversation, the clock is dragged. All of it goes over real HTTP (and SMTP) between the server and the twins; only what the
-team sees is read from the store, as the console reads it.
+The business system posts events with an API key, the customer reads and taps on a phone of four apps, the team reads
+its conversation, the clock is dragged. All of it goes over real HTTP (and SMTP) between the server and the twins; only
+what the team sees is read from the store, as the console reads it.
 """
 
 import json

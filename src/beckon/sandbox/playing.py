@@ -165,7 +165,9 @@ class _Player:
             seen += [_entry(wanted, talk.entries if talk else ()) for wanted in step.entry]
             if step.inbox:
                 inbox = talk.conversation.inbox if talk else ""
-                seen.append(_Seen(f"it stands in the inbox {step.inbox}", f"inbox: {inbox or 'none'}", inbox == step.inbox))
+                seen.append(
+                    _Seen(f"it stands in the inbox {step.inbox}", f"inbox: {inbox or 'none'}", inbox == step.inbox)
+                )
         return seen
 
     def _answered(self, wanted: Answered) -> _Seen:
@@ -245,7 +247,9 @@ def _deliveries(wanted: Delivered, deliveries: list[Delivery]) -> list[_Seen]:
         because = f" because {wanted.because}" if wanted.because else ""
         seen.append(_Seen(f"channel {none}{because}", f"channel {channel} because {choice.reason}", ok))
     if wanted.state:
-        seen.append(_Seen(f"the message is {wanted.state}", f"the message is {delivery.state}", delivery.state == wanted.state))
+        seen.append(
+            _Seen(f"the message is {wanted.state}", f"the message is {delivery.state}", delivery.state == wanted.state)
+        )
     reasons = {one.channel: one.reason for one in choice.passed_over}
     for channel, reason in wanted.passed.items():
         said = reasons.get(channel)
@@ -258,7 +262,9 @@ def _deliveries(wanted: Delivered, deliveries: list[Delivery]) -> list[_Seen]:
         )
     if wanted.attempts:
         tries = tuple([f"{one.channel} {one.outcome}" for one in delivery.attempts])
-        seen.append(_Seen(f"tries: {', '.join(wanted.attempts)}", f"tries: {', '.join(tries)}", tries == wanted.attempts))
+        seen.append(
+            _Seen(f"tries: {', '.join(wanted.attempts)}", f"tries: {', '.join(tries)}", tries == wanted.attempts)
+        )
     return seen
 
 
@@ -318,4 +324,3 @@ def _cut(text: str) -> str:
 def _title(html: str) -> str:
     found = re.search(r"<title>(.*?)</title>", html, re.DOTALL)
     return " ".join(found[1].split()) if found else _cut(html)
-

@@ -1,7 +1,7 @@
 """The demo's page: one page that shows a visitor all three parties at once, live, and lets them act for each.
 
-It is served beside the real server and knows it only by its doors; what it shows of the line it reads as the console does.
-The visitor is signed in as the workspace's first owner: the demo listens on this machine alone.
+It is served beside the real server and knows it only by its doors; what it shows of the line it reads as the console
+does. The visitor is signed in as the workspace's first owner: the demo listens on this machine alone.
 """
 
 from typing import Any
@@ -29,6 +29,7 @@ _BODY_BYTES_MAX = 65_536
 _TEXT_MAX = 1_000
 _DRAG_MS_MAX = 31 * 24 * 3_600_000
 _SEEN_MAX = 5_000
+_RETRY_AFTER_S = 8
 #: What a visitor may look at in the phone: messages' HTML, with its own styles and nothing else.
 _MAIL_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; base-uri 'none'"
 
@@ -45,6 +46,7 @@ class Page:
         self._zone = library.settings.time_zone
         self.day = Day(cast, self._zone)
         self._seen: set[str] = set()
+        self._well()
         self._acts = {
             "event": self._event,
             "send": self._send,
@@ -203,7 +205,9 @@ class Page:
         if channel not in CHANNELS:
             return {}
         try:
-            url = await self._cast.party(channel).receive_tap(str(fields.get("message", "")), int(fields.get("index", 0)))
+            url = await self._cast.party(channel).receive_tap(
+                str(fields.get("message", "")), int(fields.get("index", 0))
+            )
         except (KeyError, IndexError, ValueError):
             raise HTTPException(404) from None
         return {"url": url}
@@ -231,8 +235,9 @@ class Page:
         return {}
 
     async def _reset(self, fields: dict[str, Any]) -> dict[str, Any]:
-        for name in self._cast.twins.names():
-            self._cast.twins[name].faults.clear()
+        self._well()
+        # Whoever was asked to wait has waited: the new day begins with nothing held back.
+        self._cast.parts.drag(60_000)
         self.day.fresh()
         self._seen.clear()
         return {}
@@ -270,6 +275,13 @@ class Page:
         )
 
     # Odds and ends.
+
+    def _well(self) -> None:
+        for name in self._cast.twins.names():
+            faults = self._cast.twins[name].faults
+            faults.clear()
+            # A visitor waits for real: a provider that wants to be left alone wants it shortly.
+            faults.retry_after_s = _RETRY_AFTER_S
 
     async def _session(self, request: Request) -> Session:
         session = await self._sessions.find(request)

@@ -1,4 +1,4 @@
-"""The workshop's day: the visits that the demo's business system has planned, and the events that it sends about them."""
+"""The workshop's day: the visits that the demo's business system has planned, and what it says about them."""
 
 from typing import Any
 
@@ -15,9 +15,9 @@ _DAY_MS = 24 * 3_600_000
 
 #: The statuses of a visit that ``Update status`` goes through, each with its words on the button.
 STATUSES = (
-    ("repair.started", "Repair started"),
-    ("checkout.prepared", "Car is ready"),
-    ("checkout.finished", "Handed back"),
+    ("repair.started", "in repair"),
+    ("checkout.prepared", "ready"),
+    ("checkout.finished", "handed back"),
 )
 
 
@@ -36,6 +36,9 @@ class Planned(msgspec.Struct):
     status: int = 0
     #: how many videos were sent.
     videos: int = 0
+    #: the check-in was started, and whether its invitation could go nowhere.
+    invited: bool = False
+    lost: bool = False
 
 
 #: time, name, locale, what they have, vehicle, work.
@@ -83,9 +86,7 @@ class Day:
         customer = msgspec.structs.replace(planned.customer, has=tuple([one for one in CHANNELS if one in wanted]))
         self._plan(planned.id, planned.time, planned.visit.appointment_ms, customer, planned.vehicle, planned.work)
 
-    def _plan(
-        self, id_: str, time: str, at_ms: int, customer: Customer, vehicle: dict[str, Any], work: str
-    ) -> None:
+    def _plan(self, id_: str, time: str, at_ms: int, customer: Customer, vehicle: dict[str, Any], work: str) -> None:
         self._number += 1
         customer = msgspec.structs.replace(customer, number=100 + self._number)
         visit = self._cast.plan(
@@ -107,6 +108,7 @@ class Day:
         """The business system says one of its events."""
         type_, data = self._event(planned, act)
         planned.last = await self._cast.say(type_, data)
+        planned.invited = planned.invited or act == "checkin"
         return planned.last
 
     def _event(self, planned: Planned, act: str) -> tuple[str, dict[str, Any]]:
@@ -135,10 +137,12 @@ class Day:
     async def decide(self, planned: Planned, type_: str) -> None:
         """What the customer does on the workshop's own pages (watches, approves, pays) is said by it as an event."""
         about = {"visit": planned.visit.visit, "contact": planned.customer.contact()}
+        now = iso(self._cast.clock.now_ms())
+        work = [{"title": "Front brake pads and discs", "price": 389.0}]
         more: dict[str, dict[str, Any]] = {
-            "video.viewed": {"video_id": f"{planned.visit.visit}-{planned.videos}", "viewed_at": iso(self._cast.clock.now_ms())},
-            "work.approved": {"items": [{"title": "Front brake pads and discs", "price": 389.0}], "total": 389.0, "currency": "EUR"},
-            "work.declined": {"items": [{"title": "Front brake pads and discs", "price": 389.0}], "reason": "Not now"},
-            "payment.received": {"amount": 412.5, "currency": "EUR", "paid_at": iso(self._cast.clock.now_ms())},
-        }  # fmt: skip
+            "video.viewed": {"video_id": f"{planned.visit.visit}-{planned.videos}", "viewed_at": now},
+            "work.approved": {"items": work, "total": 389.0, "currency": "EUR"},
+            "work.declined": {"items": work, "reason": "Not now"},
+            "payment.received": {"amount": 412.5, "currency": "EUR", "paid_at": now},
+        }
         await self._cast.say(type_, {**about, **more[type_]}, id_=f"{planned.visit.visit}:{planned.videos}:{type_}")

@@ -59,7 +59,7 @@ _OWN_STYLE = re.compile(r"^(<svg\b[^>]*?) style=\"[^\"]*\"")
 _WIDTH = re.compile(r"viewBox=\"\S+ \S+ ([\d.]+) ")
 #: Of the diagram's own size: what doesn't fit is scrolled.
 _SCALE = 0.76
-_STATE_WORDS = {"checked": ("Checked in", "good"), "opened": ("Checking in", "accent"), "invited": ("Invited", "accent")}
+_STATE_WORDS = {"checked": ("Checked in", "good"), "opened": ("Checking in", "accent")}
 
 
 class Moment(msgspec.Struct):
@@ -94,9 +94,13 @@ def story(cast: Cast, seen: Moment) -> list[dict[str, str]]:
     first = next((one for one in seen.deliveries if run is not None and one.run == run.id), None)
     choice = first.choice if first is not None else None
     channel = choice.channel if choice is not None else ""
-    phone = [one for app in CHANNELS for one in cast.on_phone(planned.customer, app) if first and one.reference == first.id]
-    kinds = {entry.kind for entry in seen.talk.entries} if seen.talk is not None else set()
+    phone = [
+        one for app in CHANNELS for one in cast.on_phone(planned.customer, app) if first and one.reference == first.id
+    ]
+    entries = seen.talk.entries if seen.talk is not None else ()
+    kinds = {entry.kind for entry in entries if entry.author == "flow:service-checkin"}
     lost = first is not None and first.state == "undeliverable"
+    planned.lost = lost
     done = [
         run is not None,
         bool(channel),
@@ -152,7 +156,7 @@ def visits(day: Day, chosen: str, seen: Moment, time_zone: str) -> dict[str, Any
     acts = [
         {"name": "checkin", "label": "Start check-in", "icon": "send"},
         {"name": "video", "label": "Send service video", "icon": "bolt"},
-        {"name": "status", "label": f"Status: {status[:1].lower()}{status[1:]}", "icon": "tool"},
+        {"name": "status", "label": f"Status: {status}", "icon": "tool"},
         {"name": "payment", "label": "Payment ready", "icon": "check-circle"},
     ]
     return {"visits": listed, "acts": acts, "visit_day": moment(day.begins_ms, time_zone).strftime("%A")}
@@ -163,7 +167,9 @@ def _visit_state(planned: Planned) -> tuple[str, str]:
         return _STATE_WORDS["checked"]
     if planned.visit.opened_ms:
         return _STATE_WORDS["opened"]
-    return _STATE_WORDS["invited"] if planned.last is not None else ("Planned", "")
+    if planned.lost:
+        return "Not reached", "bad"
+    return ("Invited", "accent") if planned.invited else ("Planned", "")
 
 
 def reach(planned: Planned, known: bool) -> dict[str, Any]:
@@ -172,7 +178,8 @@ def reach(planned: Planned, known: bool) -> dict[str, Any]:
         "first_name": planned.customer.first_name,
         "known": known,
         "has": [
-            {"channel": channel, "label": _SHORT[channel], "on": channel in planned.customer.has} for channel in CHANNELS
+            {"channel": channel, "label": _SHORT[channel], "on": channel in planned.customer.has}
+            for channel in CHANNELS
         ],
     }
 
@@ -247,13 +254,11 @@ def _waits(run: Run, now_ms: int) -> str:
 
 
 def _span(length_ms: int) -> str:
-    minutes = max(1, length_ms // 60_000)
+    minutes = max(1, round(length_ms / 60_000))
     if minutes < 60:
         return f"{minutes} min"
-    hours, rest = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {rest:02d} min" if rest and hours < 10 else f"{hours} h"
-    return f"{hours // 24} days"
+    hours = round(minutes / 60)
+    return f"{hours} h" if hours < 48 else f"{round(hours / 24)} days"
 
 
 def choice(library: Library, seen: Moment) -> dict[str, Any]:
@@ -282,7 +287,9 @@ def choice(library: Library, seen: Moment) -> dict[str, Any]:
         "choice": {
             "id": delivery.id,
             "state": delivery.state,
-            "error": "" if made.channel else "No channel was left: the conversation has an error entry with every reason.",
+            "error": ""
+            if made.channel
+            else "No channel was left: the conversation has an error entry with every reason.",
             "attempts": tries if len(tries) > 1 or any(one["tone"] != "good" for one in tries) else [],
         },
     }
