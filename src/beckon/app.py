@@ -1,6 +1,7 @@
 """Composition: the only place that knows every part."""
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -52,6 +53,8 @@ log = logging.getLogger("beckon.app")
 
 #: The interpreter hands its lock over after this long: the store's thread and the loop share it fairly.
 _SWITCH_S = 0.0005
+#: A turn makes some ten thousand values that all go away with it: looking for cycles every 700 is wasted.
+_COLLECT = (50_000, 20, 50)
 
 
 class Beckon:
@@ -103,6 +106,7 @@ class Beckon:
     async def open(self) -> None:
         """Connect, migrate, read the workspace, find where the last process stopped. Raises ``Misconfigured``."""
         sys.setswitchinterval(_SWITCH_S)
+        gc.set_threshold(*_COLLECT)
         await self.database.open()
         for name in await migrate(self.database):
             log.info("migrated: %s", name)
@@ -136,6 +140,8 @@ class Beckon:
         self.wheel.carrier = self.carrier
         await self.carrier.recover(in_flight)
         self._starlette = self._doors()
+        gc.collect()
+        gc.freeze()  # what is here now stays: the collector need not look at it again
 
     def start(self) -> None:
         """Turn and carry until ``close``."""

@@ -167,7 +167,7 @@ def _json_option(function: Any) -> Any:
 @bench.command("events")
 @_json_option
 @click.option("--seconds", default=5.0, show_default=True, help="For each phase of each round.")
-@click.option("--connections", default=128, show_default=True)
+@click.option("--connections", default=256, show_default=True)
 @click.option("--rounds", default=3, show_default=True)
 def bench_events(as_json: bool, seconds: float, connections: int, rounds: int) -> None:
     """From the door to the outcome, against a bare echo of the same server."""

@@ -29,6 +29,11 @@ def derived(prefix: str, *words: str) -> str:
     return f"{prefix}_{digest.hexdigest()}"
 
 
+def chance(size_bytes: int) -> bytes:
+    """Random bytes, for what is written in an alphabet of its own."""
+    return os.urandom(size_bytes)
+
+
 def secret(size_bytes: int = 24) -> str:
     """A secret for keys, links and cookies, safe in a URL."""
     return secrets.token_urlsafe(size_bytes)

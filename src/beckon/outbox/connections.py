@@ -9,6 +9,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import cast
 from urllib.parse import SplitResult, urlsplit
 
@@ -276,6 +277,7 @@ def _time_out(future: "asyncio.Future[Reply]") -> None:
         future.set_exception(Unavailable("http.timeout", "no answer in time", doubtful=True))
 
 
+@lru_cache(maxsize=1_024)  # a provider's URL is the same a million times
 def _parsed(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)

@@ -119,6 +119,11 @@ class Queue:
         return len(self._known)
 
     @property
+    def has_work(self) -> bool:
+        """Whether something could be taken, or read from the table, right now."""
+        return bool(self._ready) or self._overflowing
+
+    @property
     def next_due_ms(self) -> int | None:
         """When the table is worth a look again; None: nothing waits there for a time."""
         return self._later[0] if self._later else None

@@ -135,9 +135,9 @@ CREATE TABLE outbox (                  -- commands that leave the process
     attempt BIGINT NOT NULL,
     body TEXT NOT NULL
 );
-CREATE UNIQUE INDEX outbox_id ON outbox (id);
-CREATE INDEX outbox_due ON outbox (state, due_ms);
-CREATE INDEX outbox_lane ON outbox (lane, number);
+-- Most rows come and go within a second, so what is indexed is only what must be found by something else.
+CREATE INDEX outbox_due ON outbox (due_ms) WHERE state IN ('scheduled', 'retrying');
+CREATE INDEX outbox_ready ON outbox (number) WHERE state = 'ready';
 
 CREATE TABLE deliveries (
     id TEXT PRIMARY KEY,
