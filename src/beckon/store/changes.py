@@ -21,14 +21,16 @@ _ROWS_MAX = 256
 class Changes:
     """A unit of work. Rows of one table keep their order; deletions go before insertions.
 
-    ``upsert`` keeps the last row for a key. ``insert_new`` and ``insert_counted`` skip rows that are there already.
+    What is asked for last holds: a ``delete`` forgets the rows of its key that were to be written before it, and rows
+    that come after it are written. ``upsert`` keeps the last row for a key, ``insert_new`` the first;
+    ``insert_new`` and ``insert_counted`` skip rows that are there already.
     """
 
     __slots__ = ("_counted", "_deleted", "_inserted", "_new", "_sql", "_upserted")
 
     def __init__(self) -> None:
         self._inserted: dict[Table, list[Row]] = {}
-        self._new: dict[Table, list[Row]] = {}
+        self._new: dict[Table, dict[Row, Row]] = {}
         self._counted: dict[Table, list[Row]] = {}
         self._upserted: dict[Table, dict[Row, Row]] = {}
         self._deleted: dict[Table, dict[Row, None]] = {}
@@ -43,7 +45,7 @@ class Changes:
 
     def insert_new(self, table: Table, row: Row) -> None:
         """Add a row unless its key, or another unique column of it, is taken."""
-        self._new.setdefault(table, []).append(row)
+        self._new.setdefault(table, {}).setdefault(row[: table.key_columns], row)
 
     def insert_counted(self, table: Table, row: Row) -> None:
         """As ``insert_new``, for one table of the batch: how many were new is what ``Database.commit`` gives."""
@@ -65,9 +67,9 @@ class Changes:
             if len(kept) != len(rows):
                 self._inserted[table] = kept
                 return
-        upserted = self._upserted.get(table)
-        if upserted is not None:
-            upserted.pop(key, None)
+        for pending in (self._upserted.get(table), self._new.get(table)):
+            if pending is not None:
+                pending.pop(key, None)
         self._deleted.setdefault(table, {})[key] = None
 
     def execute(self, sql: str, parameters: Row = ()) -> None:
@@ -75,17 +77,20 @@ class Changes:
         self._sql.append((sql, parameters))
 
     def merge(self, other: "Changes") -> None:
-        """Take over what another batch wants written; its rows go after ours."""
+        """Take over what another batch wants written, as if it had been asked for after ours."""
+        for table, deleted in other._deleted.items():
+            for key in deleted:
+                self.delete(table, key)
         for table, rows in other._inserted.items():
             self._inserted.setdefault(table, []).extend(rows)
-        for table, rows in other._new.items():
-            self._new.setdefault(table, []).extend(rows)
+        for table, new in other._new.items():
+            ours = self._new.setdefault(table, {})
+            for key, row in new.items():
+                ours.setdefault(key, row)
         for table, rows in other._counted.items():
             self._counted.setdefault(table, []).extend(rows)
         for table, upserted in other._upserted.items():
             self._upserted.setdefault(table, {}).update(upserted)
-        for table, deleted in other._deleted.items():
-            self._deleted.setdefault(table, {}).update(deleted)
         self._sql.extend(other._sql)
 
     def __bool__(self) -> bool:
@@ -99,8 +104,8 @@ class Changes:
             yield from _chunked("delete", table, list(keys), counted=False)
         for table, rows in self._counted.items():
             yield from _chunked("insert_new", table, rows, counted=True)
-        for table, rows in self._new.items():
-            yield from _chunked("insert_new", table, rows, counted=False)
+        for table, new in self._new.items():
+            yield from _chunked("insert_new", table, list(new.values()), counted=False)
         for table, rows in self._inserted.items():
             yield from _chunked("insert", table, rows, counted=False)
         for table, upserted in self._upserted.items():

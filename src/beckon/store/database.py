@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from beckon.core.errors import BeckonError, Misconfigured
+from beckon.core.errors import Misconfigured, Unavailable
 from beckon.store.changes import Changes, Row, Value
 
 #: Keys in one ``IN (…)``.
@@ -100,18 +100,15 @@ class Database:
         self.transactions += 1
         try:
             counts = await self.engine.write([changes for changes, _ in taken])
-        except BeckonError as error:
-            if len(taken) == 1:
-                _settle(taken[0][1], error)
+        except Exception as error:
+            if len(taken) == 1 or isinstance(error, Unavailable):
+                # The store is away for all of them; a second try now could write twice what did get through.
+                for _, future in taken:
+                    _settle(future, error)
                 return
             # One bad batch must not sink its neighbours: each on its own.
             for one in taken:
                 await self._write_together([one])
-            return
-        except Exception as error:
-            # A defect of ours: whoever asked gets it, and the writer goes on.
-            for _, future in taken:
-                _settle(future, error)
             return
         for (_, future), count in zip(taken, counts, strict=True):
             if not future.done():

@@ -3,14 +3,17 @@
 from importlib.resources import files
 
 from beckon.core.errors import Misconfigured
-from beckon.store.changes import Changes
 from beckon.store.database import Database
-from beckon.store.tables import MARKS
 
 _WORDS = {
     "sqlite": {"{rowid}": "INTEGER PRIMARY KEY", "{keyed}": "WITHOUT ROWID"},
     "postgresql": {"{rowid}": "BIGINT PRIMARY KEY", "{keyed}": ""},
 }
+
+_NOTED = (
+    "INSERT INTO marks (name, value) VALUES ('migration', {number})"
+    " ON CONFLICT (name) DO UPDATE SET value = excluded.value;"
+)
 
 
 def texts(dialect: str) -> list[tuple[int, str, str]]:
@@ -39,10 +42,8 @@ async def migrate(database: Database) -> list[str]:
     done = []
     for number, name, sql in known:
         if number > at:
-            await database.engine.script(sql)
-            changes = Changes()
-            changes.upsert(MARKS, ("migration", number))
-            await database.commit(changes)
+            # Its number is noted in the same transaction: a crash in between leaves both or neither.
+            await database.engine.script(f"{sql}\n{_NOTED.format(number=number)}")
             done.append(name)
     return done
 

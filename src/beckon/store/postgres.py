@@ -12,6 +12,8 @@ from beckon.store.database import Query
 _READERS = 4
 #: Any number, always the same: the advisory lock that one server holds on its database.
 _LINE_LOCK = 0x6265636B6F6E
+#: What asyncpg raises when the server says no, is away, or has cut a connection in the middle of something.
+_FAILURES = (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 class PostgresEngine:
@@ -30,6 +32,8 @@ class PostgresEngine:
                 self.url, min_size=1, max_size=_READERS, statement_cache_size=512, command_timeout=60
             )
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+            if self._writer is not None:
+                await self._writer.close()
             raise Misconfigured("store.unreachable", f"PostgreSQL can't be reached: {error}") from error
 
     async def _connect(self) -> "asyncpg.Connection[asyncpg.Record]":
@@ -54,7 +58,7 @@ class PostgresEngine:
                     [tuple(row.values()) for row in await connection.fetch(numbered(sql), *parameters)]
                     for sql, parameters in queries
                 ]
-        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _FAILURES as error:
             raise _named(error) from error
 
     async def look_up(self, queries: Sequence[Query]) -> list[list[Row]]:
@@ -64,7 +68,10 @@ class PostgresEngine:
         if self._writer is None or self._writer.is_closed():
             try:
                 self._writer = await self._connect()
-            except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except Misconfigured as error:
+                # Our own lost connection may still hold the lock, and may still be committing: wait for its end.
+                raise Unavailable("store.unavailable", error.why, retry_after_s=1) from error
+            except _FAILURES as error:
                 raise _named(error) from error
         writer = self._writer
         counts = []
@@ -77,8 +84,12 @@ class PostgresEngine:
                         if counted:
                             count += int(status.rsplit(" ", 1)[1])
                     counts.append(count)
-        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise _named(error) from error
+        except _FAILURES as error:
+            named = _named(error)
+            if named.code == "store.unavailable":
+                # Nobody knows in which state it is: the next write makes a new one.
+                writer.terminate()
+            raise named from error
         return counts
 
     async def script(self, sql: str) -> None:
@@ -101,6 +112,9 @@ def numbered(sql: str) -> str:
 def _named(error: Exception) -> BeckonError:
     if isinstance(error, asyncpg.IntegrityConstraintViolationError):
         return Refused("store.conflict", f"the row is there already: {error}")
+    if isinstance(error, (asyncpg.DataError, ValueError)):
+        # A zero byte, half of a surrogate pair, too large a number (asyncpg's own DataError is a ValueError).
+        return Refused("store.value", f"a value can't be stored: {type(error).__name__}")
     if isinstance(error, asyncpg.DiskFullError):
         return Unavailable("store.full", "the disk is full: nothing was written", retry_after_s=30)
     return Unavailable("store.unavailable", f"PostgreSQL: {str(error) or type(error).__name__}", retry_after_s=1)

@@ -88,7 +88,7 @@ class SqliteEngine:
         connection = self._connection()
         try:
             return [connection.execute(sql, parameters).fetchall() for sql, parameters in queries]
-        except sqlite3.OperationalError as error:
+        except (sqlite3.Error, *_UNFIT) as error:
             raise _named(error) from error
 
     def _write(self, batch: Sequence[Sequence[Statement]]) -> list[int]:
@@ -104,10 +104,12 @@ class SqliteEngine:
                         count += cursor.rowcount
                 counts.append(count)
             connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except BaseException as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            raise _named(error) from error
+            if isinstance(error, (sqlite3.Error, *_UNFIT)):
+                raise _named(error) from error
+            raise
         return counts
 
     def _script(self, sql: str) -> None:
@@ -120,10 +122,19 @@ class SqliteEngine:
             raise Misconfigured("store.migration", f"a migration failed: {error}") from error
 
 
-def _named(error: sqlite3.Error) -> BeckonError:
+#: What a value does that no column can hold: too large a number, half of a surrogate pair, a text without end.
+_UNFIT = (
+    OverflowError, UnicodeError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError,
+    sqlite3.NotSupportedError,
+)  # fmt: skip
+
+
+def _named(error: Exception) -> BeckonError:
     text = str(error)
     if isinstance(error, sqlite3.IntegrityError):
         return Refused("store.conflict", f"the row is there already: {text}")
+    if isinstance(error, _UNFIT):
+        return Refused("store.value", f"a value can't be stored: {type(error).__name__}")
     if "full" in text:
         return Unavailable("store.full", "the disk is full: nothing was written", retry_after_s=30)
     return Unavailable("store.unavailable", f"SQLite: {text}", retry_after_s=1)
