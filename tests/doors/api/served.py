@@ -227,7 +227,8 @@ def serving(
         finally:
             ready.set()
 
-    with socket.socket() as listening:
+    # asyncio answers without delay only where the socket says that it is TCP.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
         thread = threading.Thread(target=run, name="served", daemon=True)

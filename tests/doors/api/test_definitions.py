@@ -98,7 +98,7 @@ def test_a_definition_that_does_not_fit_is_refused(client: httpx.Client) -> None
         ("mapping", "broken", "mapping: broken\nsource: s\nevent: '{{{'\n", "mapping.expression"),
         ("mapping", "lame", "mapping: lame\n", "mapping.form"),
         ("schema", "broken.said", '{"type": 7}', "schema.broken"),
-        ("schema", "broken.said", "[", "schema.json"),
+        ("schema", "broken.said", "[", "schema.syntax"),
         ("schema", "message.sent", "{}", "event.type_reserved"),
         ("flow", "long", "#" * 140_000, "definition.too_large"),
     ):

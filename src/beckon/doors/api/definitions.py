@@ -160,7 +160,7 @@ def _check_schema(name: str, text: str) -> None:
     try:
         document = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise Refused("schema.json", f"the schema is no JSON: {error}") from error
+        raise Refused("schema.syntax", f"the schema is no JSON: {error}") from error
     if not isinstance(document, dict):
         raise Refused("schema.broken", "a JSON Schema is an object here")
     Schema(name, document)

@@ -93,6 +93,8 @@ class Door:
         if not body and operation.body_optional:
             return None
         media = forms.media_of(request.headers)
+        if not body:
+            raise Refused("request.body", "the body is missing")
         if operation.body is str:
             if media not in TEXT_MEDIA:
                 raise Refused("request.media_type", f"a definition is YAML or JSON text, not {media[:80]!r}")
