@@ -373,7 +373,7 @@ class Batch:
         for id_ in self.changed_deliveries:
             memory.deliveries.put(id_, self.deliveries[id_])
         for id_ in self.changed_runs:
-            memory.runs.put(id_, self.runs[id_])
+            memory.runs.put(id_, self.runs[id_])  # those that ended too: a repeated event looks for them
         for id_ in self.changed_conversations:
             memory.conversations.put(id_, self.conversations[id_])
         for key, contact_id in self.addresses.items():

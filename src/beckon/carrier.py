@@ -40,7 +40,7 @@ log = logging.getLogger("beckon.carrier")
 
 SOURCE = "beckon/outbox"
 #: Messages handed to one provider at the same time.
-_PER_PROVIDER_MAX = 128
+_PER_PROVIDER_MAX = 256
 #: How long to leave a provider alone that does not answer at all.
 _PAUSE_MS = 5_000
 #: Failures in a row after which a provider is left alone for a while.

@@ -29,7 +29,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     #: events in one batch request
     batch_events_max: int = 1_000
     #: events that the wheel turns in one transaction
-    turn_events_max: int = 500
+    turn_events_max: int = 256
     #: commands carried out at the same time
     in_flight_max: int = 256
     #: how long a closed server waits for what is in flight, in seconds

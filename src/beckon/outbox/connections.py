@@ -19,7 +19,7 @@ from beckon.core.errors import Refused, Unavailable
 from beckon.core.exchange import Reply
 
 #: Connections kept to one origin, and asked for at most.
-_PER_ORIGIN_MAX = 64
+_PER_ORIGIN_MAX = 128
 _REPLY_SIZE_BYTES_MAX = 4 * 1024 * 1024
 _HEADERS_MAX = 200
 
@@ -32,7 +32,8 @@ class _Exchange(asyncio.Protocol):
         self.closed = False
         self.exchanges = 0
         self._future: asyncio.Future[Reply] | None = None
-        self._parser: httptools.HttpResponseParser | None = None
+        # One for the life of the connection: it begins anew after each answer.
+        self._parser = httptools.HttpResponseParser(self)
         self._reset()
 
     def _reset(self) -> None:
@@ -52,7 +53,7 @@ class _Exchange(asyncio.Protocol):
             self._fail(Unavailable("http.connection_lost", "the other side closed the connection", doubtful=True))
 
     def data_received(self, data: bytes) -> None:
-        if self._parser is None or self._future is None:
+        if self._future is None:
             self.close()  # nobody asked
             return
         try:
@@ -77,14 +78,14 @@ class _Exchange(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         parser, future = self._parser, self._future
-        if parser is None or future is None:
+        if future is None:
             return
         status = parser.get_status_code()
         if status < 200:
             self._headers, self._chunks, self._size = {}, [], 0
             return
         keep = parser.should_keep_alive()
-        self._parser = self._future = None
+        self._future = None
         if not keep:
             self.close()
         if not future.done():
@@ -95,7 +96,6 @@ class _Exchange(asyncio.Protocol):
     def ask(self, request: bytes, future: "asyncio.Future[Reply]") -> None:
         self._reset()
         self._future = future
-        self._parser = httptools.HttpResponseParser(self)
         if self.transport is None:
             self._fail(Unavailable("http.unreachable", "the connection was never made"))
             return
@@ -109,7 +109,7 @@ class _Exchange(asyncio.Protocol):
             self.transport.close()
 
     def _fail(self, error: Exception) -> None:
-        future, self._future, self._parser = self._future, None, None
+        future, self._future = self._future, None
         self.close()
         if future is not None and not future.done():
             future.set_exception(error)
