@@ -107,6 +107,8 @@ class Carrier:
         self._outcomes: list[tuple[Item, Event]] = []
         self._ended = Changes()
         self._taking: asyncio.Task[None] | None = None
+        #: it looks for what to do, and may be waiting for the table.
+        self._pumping = False
         #: messages handed over so far, for the benchmarks.
         self.handed = 0
 
@@ -139,6 +141,7 @@ class Carrier:
         """Carry until cancelled."""
         while True:
             self._wake.clear()
+            self._pumping = True
             try:
                 await self._pump()
             except Unavailable as error:
@@ -146,6 +149,7 @@ class Carrier:
                 self._queue.distrust()
                 await asyncio.sleep(_STORE_PAUSE_S)
                 self._wake.set()
+            self._pumping = False
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._pause_s())
 
@@ -167,7 +171,9 @@ class Carrier:
     def quiet(self) -> bool:
         """Nothing in hand, and what is ready is held back until its provider may be asked again."""
         now = self._clock.now_ms()
-        if self._tasks or self._taking is not None or self._queue.wants_poll(now):
+        if self._tasks or self._taking is not None or self._pumping or self._wake.is_set():
+            return False
+        if self._queue.wants_poll(now):
             return False
         held = [(key, len(waiting)) for key, waiting in self._held.items() if waiting]
         if any(self._rates[key].paused_until_ms <= now for key, _ in held):

@@ -195,11 +195,13 @@ class Cast:
         """The messages to this customer, the oldest first."""
         contact = await self.contact_of(customer)
         rows = await self.parts.reader.fetch(
-            "SELECT body FROM deliveries WHERE contact = ? AND workspace = ? ORDER BY created_ms DESC LIMIT ?",
+            "SELECT d.body, (SELECT min(e.number) FROM entries e WHERE e.contact = d.contact AND e.delivery = d.id)"
+            " FROM deliveries d WHERE d.contact = ? AND d.workspace = ? ORDER BY d.created_ms DESC LIMIT ?",
             (contact, self.parts.workspace, _ROWS_MAX),
         )
-        found = [_delivery(str(row[0])) for row in rows]
-        return sorted(found, key=lambda one: (one.created_ms, one.queued_number))
+        # Of two at the same instant, the one that entered the conversation later, or not at all, is newer.
+        found = [(_delivery(str(body)), int(number or 0) or 2**62) for body, number in rows]
+        return [one for one, _ in sorted(found, key=lambda pair: (pair[0].created_ms, pair[1]))]
 
     async def runs(self, customer: Customer) -> list[Run]:
         """The flows under way or done for this customer, the oldest first."""
