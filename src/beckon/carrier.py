@@ -569,7 +569,8 @@ class Carrier:
                 type_ = "call.completed"
             else:
                 return
-        except BeckonError as error:
+        except Exception as caught:
+            error = caught if isinstance(caught, BeckonError) else _defect(caught, item)
             library = self._workspaces.get(item.workspace)
             attempts = command.attempts_max if isinstance(command, Http) else 5
             first = library.settings.first_delay_ms if library is not None else 2_000
@@ -683,6 +684,12 @@ class Carrier:
             except Unavailable as error:
                 log.warning("an outcome waits for the store: %s", error)
                 await asyncio.sleep(_STORE_PAUSE_S)
+
+
+def _defect(error: Exception, item: Item) -> Refused:
+    """A failure that nobody foresaw: the command has an outcome all the same, and its run goes on."""
+    log.error("a command failed in a way that it may not: %s", item.id, exc_info=error)
+    return Refused("command.defect", f"it failed with {type(error).__name__}; see the log")
 
 
 def _kept(body: bytes) -> Any:

@@ -214,6 +214,8 @@ class PooledConnections:
         except BaseException as error:
             origin.open -= 1
             self._wake(origin)
+            if isinstance(error, UnicodeError):
+                raise Refused("http.url", "the URL's host is no name that can be looked up") from error
             if isinstance(error, (OSError, TimeoutError)):
                 raise Unavailable("http.unreachable", f"{key[1]}:{key[2]} can't be reached: {_plain(error)}") from error
             raise
