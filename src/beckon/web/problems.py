@@ -29,6 +29,8 @@ _STATUS_BY_WORD = {
     "unauthorized": 401,
     "key": 401,
     "signature": 401,
+    "forged": 401,
+    "replayed": 401,
     "forbidden": 403,
     "scope": 403,
     "csrf": 403,
