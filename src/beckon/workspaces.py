@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -107,12 +108,12 @@ class Library:
     def take(self, kind: str, name: str, text: str) -> None:
         """Use this text from now on. Raises the parser's problems, or ``Misconfigured``."""
         if kind == "flow":
-            flow = parse_flow(text)
+            flow = _flow(text)
             self.flows[flow.name] = flow
             self._add_version(flow)
             self._index()
         elif kind == "template":
-            template = parse_template(text)
+            template = _template(text)
             self.templates[template.name] = template
         elif kind == "mapping":
             mapping = parse_mapping(text)
@@ -225,10 +226,23 @@ async def open_workspace(
     return library
 
 
+#: The same text is read once: what is read is frozen, and a start looks at each text several times.
+_flow = lru_cache(maxsize=256)(parse_flow)
+_template = lru_cache(maxsize=256)(parse_template)
+
+
+def _name_in(kind: str, text: str) -> str:
+    """The name that a definition gives itself, by its own line where it has one: reading all of it takes long."""
+    for line in text.splitlines():
+        if line.startswith(f"{kind}:"):
+            return str(read_yaml(line).value[kind])
+    return str(read_yaml(text).value[kind])
+
+
 def version_of(kind: str, text: str) -> str:
     """The version of a definition's text."""
     if kind == "flow":
-        return parse_flow(text).version
+        return _flow(text).version
     return sha256(text.encode()).hexdigest()[:16]
 
 
@@ -251,7 +265,7 @@ def _definitions(folder: Path) -> dict[tuple[str, str], tuple[Path, str]]:
             name = file.stem
             if kind != "schema":
                 with suppress(YamlProblem, KeyError, TypeError):  # the parser says it better
-                    name = str(read_yaml(text).value[kind])
+                    name = _name_in(kind, text)
             if (kind, name) in found:
                 raise Misconfigured(
                     "workspace.twice", f"{file} and {found[kind, name][0]} both define the {kind} {name!r}"
