@@ -125,6 +125,7 @@ class Wheel:
 
     async def turn(self) -> bool:
         """One turn; whether there may be more to do at once."""
+        end = self._journal.position
         events = await self._journal.read(self.position, self._events_max)
         now = self._clock.now_ms()
         timers: list[Row] = []
@@ -136,8 +137,8 @@ class Wheel:
             if not timers:
                 await self._look_for_timers()
         if not events and not timers:
-            # Positions that were never used (duplicates) are done as well.
-            self._reached(self._journal.position if not events else self.position)
+            # Positions that were never used (duplicates) are done as well; what came while we looked is not.
+            self._reached(end)
             return False
         try:
             await self._turn(events, timers, now)
