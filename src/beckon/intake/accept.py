@@ -104,15 +104,22 @@ class Intake:
         await asyncio.sleep(0)
         try:
             while self._asked:
-                taken = self._take()
-                try:
-                    await self._append(taken)
-                except Exception as error:
-                    for asked in taken:
-                        if not asked.future.done():
-                            asked.future.set_exception(error)
+                await self._append_or_say(self._take())
         finally:
             self._flushing = None
+
+    async def _append_or_say(self, taken: list[_Asked]) -> None:
+        try:
+            await self._append(taken)
+        except Exception as error:
+            if len(taken) > 1 and not isinstance(error, Unavailable):
+                # One that can't be stored must not sink its neighbours: each on its own.
+                for asked in taken:
+                    await self._append_or_say([asked])
+                return
+            for asked in taken:
+                if not asked.future.done():
+                    asked.future.set_exception(error)
 
     def _take(self) -> list[_Asked]:
         count = 0
@@ -167,7 +174,12 @@ class Intake:
                         text,
                     ),
                 )
-        new = await self._database.commit(changes)
+        try:
+            new = await self._database.commit(changes)
+        except BaseException:
+            # A commit that nobody confirmed may have been one all the same.
+            self._journal.doubted(up_to)
+            raise
         if new == total:
             self._journal.appended(stored, up_to)
             index = 0
@@ -178,15 +190,24 @@ class Intake:
                     index += 1
                 if not asked.future.done():
                     asked.future.set_result(answers)
-        else:
+            self._on_accepted()
+            return
+        try:
             await self._tell_apart(taken, stored, up_to)
-        self._on_accepted()
+        finally:
+            self._on_accepted()
 
     async def _tell_apart(self, taken: list[_Asked], stored: list[Event], up_to: int) -> None:
         """Some were there before: find which, and at which position. The rare way, so it may ask one by one."""
-        rows = await self._database.fetch(
-            "SELECT position FROM journal WHERE position >= ? AND position <= ?", (stored[0].position, up_to)
-        )
+        try:
+            rows = await self._database.fetch(
+                "SELECT position FROM journal WHERE position >= ? AND position <= ?", (stored[0].position, up_to)
+            )
+        except BaseException:
+            # They are durable, whoever they are: the wheel finds them in the table.
+            self._journal.doubted(up_to)
+            self._journal.appended((), up_to)
+            raise
         present = {row[0] for row in rows}
         self._journal.appended([event for event in stored if event.position in present], up_to)
         absent = [event for event in stored if event.position not in present]

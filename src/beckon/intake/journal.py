@@ -57,6 +57,11 @@ class TableJournal:
             self._tail.extend(events)
         self.position = up_to
 
+    def doubted(self, up_to: int) -> None:
+        """Say that nobody knows which events up to this position are durable: the next append has the table read."""
+        self._tail.clear()
+        self._tail_after = up_to
+
     async def read(self, after: int, limit: int) -> list[Event]:
         if after >= self.position:
             return []
