@@ -82,7 +82,9 @@ def test_a_binary_event_without_data_has_none(client: httpx.Client) -> None:
 
 
 def test_data_that_is_no_json_is_refused(client: httpx.Client) -> None:
-    structured = to_structured_event(CloudEvent({**made().get_attributes(), "datacontenttype": "image/png"}, b"\x89PNG"))
+    structured = to_structured_event(
+        CloudEvent({**made().get_attributes(), "datacontenttype": "image/png"}, b"\x89PNG")
+    )
     assert post(client, structured).json()["code"] == "event.data_base64"
     binary = to_binary_event(CloudEvent({**made().get_attributes(), "datacontenttype": "text/plain"}, "words"))
     assert post(client, binary).json()["code"] == "request.media_type"

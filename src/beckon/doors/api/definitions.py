@@ -114,6 +114,7 @@ async def upload(ask: Ask[None, str]) -> tuple[int, DefinitionTaken]:
 
 async def check_flow(ask: Ask[None, str]) -> Checked:
     """What is wrong with a flow in this workspace, found without running it."""
+    _short_enough(ask.body)
     found = await asyncio.to_thread(check_text, ask.body, ask.parts.facts(ask.library))
     problems = [show_problem(problem) for problem in found[:_PROBLEMS_MAX]]
     return Checked(ok=not any(problem.severity == "error" for problem in problems), problems=problems)
@@ -133,8 +134,7 @@ async def read_flow_schema(ask: Ask[None, None]) -> Response:
 
 def _checked(ask: Ask[Any, str], kind: str, name: str, text: str) -> list[ProblemShown]:
     """Everything that is wrong with a text of this kind. Raises ``Refused`` where it has another name than said."""
-    if len(text) > TEXT_MAX:
-        raise Refused("definition.too_large", f"a definition has {TEXT_MAX} characters at most")
+    _short_enough(text)
     try:
         if kind == "flow":
             flow = parse_flow(text)
@@ -152,6 +152,11 @@ def _checked(ask: Ask[Any, str], kind: str, name: str, text: str) -> list[Proble
         # What the operator would have to mend in a file is, in a request, the asker's to mend.
         raise Refused(error.code, error.why, field=error.field) from error
     return []
+
+
+def _short_enough(text: str) -> None:
+    if len(text) > TEXT_MAX:
+        raise Refused("definition.too_large", f"a definition has {TEXT_MAX} characters at most")
 
 
 def _check_schema(name: str, text: str) -> None:

@@ -11,7 +11,8 @@ import msgspec
 
 from beckon import __version__
 from beckon.doors.api import openapi_events
-from beckon.doors.api.parts import PATH_PATTERNS, TEXT_MEDIA, Operation
+from beckon.doors.api.definitions import TEXT_MAX
+from beckon.doors.api.parts import PATH_PATTERNS, Operation
 from beckon.doors.api.table import OPERATIONS, POST_EVENTS
 from beckon.inbox.entries import BODIES
 
@@ -131,8 +132,14 @@ def _operation(operation: Operation) -> Schema:
 
 def _content(operation: Operation) -> Schema:
     if operation.body is str:
-        schema = {"type": "string", "maxLength": 131_072}
-        return {media: {"schema": schema} for media in TEXT_MEDIA if media != "application/json"}
+        # A YAML document is what it says, not a text; as plain text it is one.
+        text = {"type": "string", "minLength": 1, "maxLength": TEXT_MAX}
+        document = {"description": f"At most {TEXT_MAX} characters."}
+        return {
+            "application/yaml": {"schema": document},
+            "application/json": {"schema": document},
+            "text/plain": {"schema": text},
+        }
     return {"application/json": {"schema": _schema(operation.body)}}
 
 
