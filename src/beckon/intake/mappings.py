@@ -9,14 +9,20 @@
       { "type": "checkin.start", "id": id, "data": { "visit": visit.ref } }
 """
 
+import sys
 from typing import Any
 
-import jsonata
 import msgspec
 
 from beckon.core.errors import Misconfigured, Refused
 from beckon.core.liquid_text import Text, compile_text
 from beckon.core.yaml_text import YamlProblem, read_yaml
+
+# The library raises the interpreter's limit for everybody when it is imported; hostile nesting counts on the usual one.
+_limit = sys.getrecursionlimit()
+import jsonata  # noqa: E402
+
+sys.setrecursionlimit(_limit)
 
 #: One mapping may take so long, in milliseconds, and recurse so deep.
 _TIME_MS_MAX = 200
