@@ -65,6 +65,8 @@ class Ready(msgspec.Struct):
     rendered: Rendered
     to: str
     links: list[tuple[str, str]]
+    #: where a marketing message's reader says no more; empty: it is none.
+    stop_url: str = ""
 
 
 class Carrier:
@@ -411,7 +413,11 @@ class Carrier:
         address = contact.address(choice.channel)
         if address is None:
             raise Refused("message.address", f"the contact has no address on {choice.channel}")
-        return Ready(item, library, delivery, choice, rendered, address.external_id, links)
+        stop_url = ""
+        if delivery.purpose == "marketing":
+            # Any code of ours opens the page where this reader says no more.
+            stop_url = link(self._address).replace("/go/", "/stop/")
+        return Ready(item, library, delivery, choice, rendered, address.external_id, links, stop_url)
 
     def _offers(self, library: Library) -> dict[str, Open]:
         """The workspace's channels as ``choose`` wants to know them."""
@@ -482,7 +488,12 @@ class Carrier:
             rendered=ready.rendered,
             purpose="marketing" if delivery.purpose == "marketing" else "transactional",
             # Signed requests carry an instant: that of the clock which governs everything.
-            extras={"address": self._address, "workspace": item.workspace, "now_ms": self._clock.now_ms()},
+            extras={
+                "address": self._address,
+                "workspace": item.workspace,
+                "now_ms": self._clock.now_ms(),
+                **({"unsubscribe": ready.stop_url} if ready.stop_url else {}),
+            },
         )
         try:
             handed = await ready.library.channels[choice.channel].send(outbound)
@@ -551,7 +562,9 @@ class Carrier:
             "why": choice.reason,
             "text": delivery.text,
         }
-        self._outcome(item, "message.undeliverable", fields)
+        # A fallback that finds no further channel leaves the message on its way by the one before.
+        kept = delivery.state == "sent"
+        self._outcome(item, "message.not_forwarded" if kept else "message.undeliverable", fields)
 
     async def _drop(self, item: Item) -> None:
         log.error("the outbox holds a message that belongs to nobody: %s", item.id)
