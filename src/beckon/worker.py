@@ -22,7 +22,7 @@ from beckon.intake.accept import Accepted, Intake
 from beckon.intake.journal import TableJournal
 from beckon.outbox.queue import Item, Queue
 from beckon.store.changes import Changes, Row
-from beckon.store.database import Database, within
+from beckon.store.database import Database
 from beckon.store.tables import MARKS, TIMERS
 from beckon.workspaces import Workspaces
 
@@ -96,17 +96,37 @@ class Wheel:
             try:
                 while await self.turn():
                     pass
-            except Unavailable as error:
-                log.warning("the store is unavailable, the wheel waits: %s", error)
-                self.memory.forget()
-                await asyncio.sleep(_STORE_PAUSE_S)
-                self._wake.set()
+            except Exception as error:
+                await self._start_over(error)
             timeout = None
             if self._next_timer_ms is not None:
                 # A dragged clock wakes the wheel by ``wake``; a minute at most guards against a clock that jumps.
                 timeout = min(60.0, max(0.0, (self._next_timer_ms - self._clock.now_ms()) / 1000))
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), timeout)
+
+    async def _start_over(self, error: Exception) -> None:
+        """The store failed us, in the middle of a turn perhaps: wait until it answers, and believe it alone.
+
+        A commit that nobody confirmed may have been one all the same: the table says how far we are.
+        """
+        if isinstance(error, Unavailable):
+            log.warning("the store is unavailable, the wheel waits: %s", error)
+        else:
+            log.error("the wheel starts over after a defect", exc_info=error)
+        while True:
+            await asyncio.sleep(_STORE_PAUSE_S)
+            try:
+                # A write first: when it is through, so is whatever the store was still busy with.
+                await self._database.commit(self._queue.abandoned())
+                self._queue.distrust()
+                await self.open()
+            except Exception as again:
+                log.warning("the store is unavailable, the wheel waits: %s", again)
+            else:
+                self._on_queued()
+                self._wake.set()
+                return
 
     async def settled(self, position: int) -> None:
         """Return when the wheel has turned all up to this position."""
@@ -129,10 +149,12 @@ class Wheel:
         events = await self._journal.read(self.position, self._events_max)
         now = self._clock.now_ms()
         timers: list[Row] = []
-        if self._next_timer_ms is not None and self._next_timer_ms <= now:
+        # However far behind we are, what came before a deadline counts: its timer waits until all that is turned.
+        due = now if len(events) < self._events_max else min(now, events[-1].accepted_ms)
+        if self._next_timer_ms is not None and self._next_timer_ms <= due:
             timers = await self._database.fetch(
                 "SELECT due_ms, kind, subject FROM timers WHERE due_ms <= ? ORDER BY due_ms LIMIT ?",
-                (now, _TIMERS_MAX),
+                (due, _TIMERS_MAX),
             )
             if not timers:
                 await self._look_for_timers()
@@ -161,9 +183,7 @@ class Wheel:
                 self._effects.fire(batch, int(due_ms or 0), str(kind), str(subject))
             await self._effects.follow(batch)
             if self.carrier is not None and batch.outbox:
-                admitted = self.carrier.admit(
-                    batch.outbox.values(), batch.contacts, batch.deliveries, batch.changes
-                )
+                admitted = self.carrier.admit(batch.outbox.values(), batch.contacts, batch.deliveries, batch.changes)
             changes = batch.written()
             for due_ms, kind, subject in timers:
                 changes.delete(TIMERS, (due_ms, kind, subject))
@@ -174,13 +194,12 @@ class Wheel:
                 self.carrier.release(admitted)
             # What was changed in memory is not what the table says.
             self.memory.forget()
+            self._queue.restore(batch.withdrawn)
             raise
         self._next_entry = batch.next_entry
         batch.remember()
         if batch.timers_due and (self._next_timer_ms is None or batch.timers_due < self._next_timer_ms):
             self._next_timer_ms = batch.timers_due
-        if timers:
-            await self._look_for_timers()
         if self.carrier is not None:
             self.carrier.launch(admitted)
         leaving = {ready.item.number for ready in admitted}
@@ -190,6 +209,9 @@ class Wheel:
             self._on_queued()
         self._reached(up_to)
         self._on_topics(batch.topics, up_to)
+        if timers:
+            # Last: the turn is done, whatever the store says now.
+            await self._look_for_timers()
 
     async def _commit(self, batch: Batch, changes: Changes) -> None:
         if not batch.emitted:
@@ -267,17 +289,3 @@ async def settle(wheel: Wheel, intake: Intake, events: Sequence[Event]) -> list[
     answers = await intake.accept(events)
     await wheel.settled(max(answer.position for answer in answers))
     return answers
-
-
-async def events_at(database: Database, positions: Sequence[int]) -> list[Row]:
-    """The journal's rows at these positions."""
-    rows: list[Row] = []
-    for found in await database.fetch_all(
-        within(
-            "SELECT position, workspace, source, id, type, subject, time_ms, accepted_ms, depth, data"
-            " FROM journal WHERE position IN ({keys})",
-            list(positions),
-        )
-    ):
-        rows += found
-    return rows

@@ -26,6 +26,11 @@ _POLL_ROWS = 2_000
 External = Send | Call | Http
 
 _COLUMNS = "number, id, workspace, lane, kind, state, due_ms, attempt, body"
+#: No other command of the lane waits for its next try.
+_UNHINDERED = (
+    "NOT EXISTS (SELECT 1 FROM outbox b WHERE b.lane = o.lane AND b.state = 'retrying' AND b.due_ms > ?"
+    " AND b.number <> o.number)"
+)
 _decode = msgspec.json.Decoder(External).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -76,8 +81,11 @@ def item_from(row: Row) -> Item:
 class Queue:
     """What is ready, lane by lane. Calls without ``await`` only touch memory."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, window_max: int = WINDOW_MAX, poll_rows: int = _POLL_ROWS) -> None:
         self._database = database
+        self._window_max = window_max
+        self._window_low = min(_WINDOW_LOW, window_max // 5)
+        self._poll_rows = poll_rows
         self._lanes: dict[str, deque[Item]] = {}
         self._ready: deque[str] = deque()
         self._known: set[int] = set()
@@ -88,8 +96,10 @@ class Queue:
         #: numbers whose items are out of ``take`` and not yet done.
         self._taken: set[int] = set()
         #: numbers whose rows are being removed: a table read before that may still show them.
-        self._withdrawn: set[int] = set()
+        self._withdrawn: dict[int, None] = {}
+        #: the table holds ready rows that memory does not.
         self._overflowing = True
+        #: how often that was found, so that a look at the table under way doesn't deny it.
         self._ignored = 0
         self._next_number = 1
 
@@ -101,16 +111,19 @@ class Queue:
                 (f"SELECT {_COLUMNS} FROM outbox WHERE state = 'in_flight' ORDER BY number", ()),
                 ("SELECT lane, number FROM outbox WHERE state = 'retrying' LIMIT 100000", ()),
                 ("SELECT min(due_ms) FROM outbox WHERE state IN ('scheduled', 'retrying')", ()),
+                ("SELECT value FROM marks WHERE name = 'outbox'", ()),
             )
         )
-        self._next_number = int(rows[0][0][0] or 0) + 1
+        # Never one again that a row had before: outcomes are told apart by it.
+        noted = int(rows[4][0][0] or 0) if rows[4] else 0
+        self._next_number = max(int(rows[0][0][0] or 0), noted) + 1
         self._blocked = {str(lane): int(number or 0) for lane, number in rows[2]}
         if rows[3][0][0] is not None:
             self._later.append(int(rows[3][0][0]))
         return [item_from(row) for row in rows[1]]
 
     def number(self) -> int:
-        """The next number: rows are carried out in the order of their numbers."""
+        """The next number: rows are carried out in the order of their numbers. The mark ``outbox`` keeps the last."""
         number = self._next_number
         self._next_number += 1
         return number
@@ -131,19 +144,17 @@ class Queue:
     def offer(self, items: Iterable[Item]) -> None:
         """Say that these rows are in the table now."""
         for item in items:
-            if item.state in ("scheduled", "retrying"):
+            if item.state == "scheduled":
                 heapq.heappush(self._later, item.due_ms)
-                if item.state == "retrying":
-                    self._blocked[item.lane] = item.number
-            elif self._overflowing or len(self._known) >= WINDOW_MAX:
-                self._overflowing = True
-                self._ignored += 1
+            elif self._overflowing or len(self._known) >= self._window_max:
+                self._overflow()
             else:
                 self._hold(item)
 
     def admit(self, item: Item) -> bool:
         """Take a new item whose row is about to be written as in flight; False: its lane is busy, or memory is full."""
-        if self._overflowing or len(self._known) >= WINDOW_MAX or item.lane in self._lanes or item.lane in self._blocked:
+        full = self._overflowing or len(self._known) >= self._window_max
+        if full or item.lane in self._lanes or item.lane in self._blocked:
             return False
         self._known.add(item.number)
         self._taken.add(item.number)
@@ -154,17 +165,14 @@ class Queue:
         """An admitted item's row was not written as in flight after all."""
         self._known.discard(item.number)
         self._taken.discard(item.number)
-        self._lanes.pop(item.lane, None)
+        self._drop(item)
 
     def take(self, limit: int) -> list[Item]:
         """Up to ``limit`` items, each the head of its lane; the lane is busy until ``done``, ``later`` or ``back``."""
         taken: list[Item] = []
         ready = self._ready
         while ready and len(taken) < limit:
-            lane = ready.popleft()
-            if lane in self._blocked and self._blocked[lane] != self._lanes[lane][0].number:
-                continue  # its head waits in the table; ``poll`` brings the lane back
-            item = self._lanes[lane][0]
+            item = self._lanes[ready.popleft()][0]
             self._taken.add(item.number)
             taken.append(item)
         return taken
@@ -173,28 +181,45 @@ class Queue:
         """Forget a row that is being removed from the table; False: too late, it is being carried out."""
         if number in self._taken:
             return False
-        if len(self._withdrawn) >= WINDOW_MAX:
-            self._withdrawn.clear()
-        self._withdrawn.add(number)
+        if len(self._withdrawn) >= self._window_max:
+            del self._withdrawn[next(iter(self._withdrawn))]
+        self._withdrawn[number] = None
+        if self._blocked.get(lane) == number:
+            # It waited for its next try, and others behind it.
+            del self._blocked[lane]
+            self._overflow()
         if number in self._known:
             self._known.discard(number)
             waiting = self._lanes[lane]
-            head = waiting[0].number == number
             for item in waiting:
                 if item.number == number:
                     waiting.remove(item)
                     break
             if not waiting:
                 del self._lanes[lane]
-                self._ready = deque(name for name in self._ready if name != lane)
-            elif head and lane not in self._ready:
-                self._ready.append(lane)
+                self._ready.remove(lane)
         return True
+
+    def restore(self, numbers: Iterable[int]) -> None:
+        """These rows were withdrawn, but their removal failed: they are in the table still."""
+        for number in numbers:
+            self._withdrawn.pop(number, None)
+        self._overflow()
+
+    def abandoned(self) -> Changes:
+        """Make ready again what says that it is in flight and is not: a turn that seemed to fail wrote it."""
+        changes = Changes()
+        taken = sorted(self._taken)[: self._window_max]
+        marks = ", ".join("?" * len(taken))
+        changes.execute(
+            f"UPDATE outbox SET state = 'ready' WHERE state = 'in_flight' AND number NOT IN ({marks or -1})",
+            tuple(taken),
+        )
+        return changes
 
     def distrust(self) -> None:
         """A transaction failed: what memory believes may not be what the table says. Read it again."""
-        self._overflowing = True
-        self._withdrawn.clear()
+        self._overflow()
 
     def back(self, item: Item) -> None:
         """Put an item that was taken, but can't be carried out yet, back at the head of its lane."""
@@ -207,14 +232,7 @@ class Queue:
         self._taken.discard(item.number)
         if self._blocked.get(item.lane) == item.number:
             del self._blocked[item.lane]
-        lane = self._lanes.get(item.lane)
-        if lane is not None:
-            if lane and lane[0].number == item.number:
-                lane.popleft()
-            if lane:
-                self._ready.append(item.lane)
-            else:
-                del self._lanes[item.lane]
+        self._drop(item)
 
     def later(self, item: Item) -> None:
         """The item's row waits in the table for its next try; its lane waits with it."""
@@ -223,75 +241,78 @@ class Queue:
         for waiting in lane or ():
             self._known.discard(waiting.number)
         if lane is not None and len(lane) > 1:
-            self._overflowing = True  # those behind it are read again when its time has come
+            self._overflow()  # those behind it are read again when its time has come
         if item.state == "retrying":
             self._blocked[item.lane] = item.number
         heapq.heappush(self._later, item.due_ms)
 
     def wants_poll(self, now_ms: int) -> bool:
         """Whether the table holds something that memory does not."""
-        if self._later and self._later[0] <= now_ms:
+        if self._later and self._later[0] <= now_ms and len(self._known) < self._window_max:
             return True
-        return self._overflowing and len(self._known) <= _WINDOW_LOW
+        return self._overflowing and len(self._known) <= self._window_low
 
     async def poll(self, now_ms: int) -> None:
-        """Read what is ready or due from the table, in order."""
+        """Read what is ready or due from the table, in order; what waits behind another's next try stays there."""
         while self._later and self._later[0] <= now_ms:
             heapq.heappop(self._later)
         ignored = self._ignored
         # What is in memory now may be carried out, and its row removed, while the table is read: such a row is stale.
         before = set(self._known)
-        results = await self._database.fetch_all(
+        limit = self._poll_rows + len(before)
+        due, ready, next_due = await self._database.fetch_all(
             (
                 (
-                    f"SELECT {_COLUMNS} FROM outbox WHERE state IN ('scheduled', 'retrying') AND due_ms <= ?"
-                    " ORDER BY due_ms LIMIT ?",
-                    (now_ms, _POLL_ROWS),
+                    f"SELECT {_COLUMNS} FROM outbox o WHERE state IN ('scheduled', 'retrying') AND due_ms <= ?"
+                    f" AND {_UNHINDERED} ORDER BY state, due_ms LIMIT ?",
+                    (now_ms, now_ms, limit),
                 ),
                 (
-                    f"SELECT {_COLUMNS} FROM outbox WHERE state = 'ready' ORDER BY number LIMIT ?",
-                    (_POLL_ROWS + len(self._known),),
+                    f"SELECT {_COLUMNS} FROM outbox o WHERE state = 'ready' AND {_UNHINDERED} ORDER BY number LIMIT ?",
+                    (now_ms, limit),
                 ),
                 ("SELECT min(due_ms) FROM outbox WHERE state IN ('scheduled', 'retrying') AND due_ms > ?", (now_ms,)),
             )
         )
-        due, ready, next_due = results
+        # Retries come first: each opens its lane for those behind it.
         for row in due:
-            item = item_from(row)
-            if item.number in before:
-                continue
-            if self._blocked.get(item.lane) == item.number:
-                self._hold(item, first=True)
-            else:
-                self._hold(item)
-        held = 0
-        for row in ready:
-            number = int(row[0] or 0)
-            if number not in before and number not in self._known and not self._is_blocked(str(row[3])):
+            if row[0] not in before:
                 self._hold(item_from(row))
-                held += 1
-        full = len(due) == _POLL_ROWS or len(ready) >= _POLL_ROWS + len(self._known) - held
-        self._overflowing = full or self._ignored != ignored
-        if len(due) == _POLL_ROWS:
+        for row in ready:
+            if row[0] not in before:
+                self._hold(item_from(row))
+        self._overflowing = len(ready) == limit or self._ignored != ignored
+        if len(due) == limit:
             heapq.heappush(self._later, now_ms)
         elif next_due[0][0] is not None and (not self._later or int(next_due[0][0]) < self._later[0]):
             heapq.heappush(self._later, int(next_due[0][0]))
 
-    def _is_blocked(self, lane: str) -> bool:
-        return lane in self._blocked and lane not in self._lanes
+    def _overflow(self) -> None:
+        self._overflowing = True
+        self._ignored += 1
 
-    def _hold(self, item: Item, *, first: bool = False) -> None:
+    def _hold(self, item: Item) -> None:
         if item.number in self._known or item.number in self._withdrawn:
             return
-        self._known.add(item.number)
         lane = self._lanes.get(item.lane)
         if lane is None:
+            if self._blocked.get(item.lane, item.number) != item.number:
+                return  # read again when the retry before it has come
             self._lanes[item.lane] = deque((item,))
             self._ready.append(item.lane)
-        elif first:
-            lane.appendleft(item)
         else:
             lane.append(item)
+        self._known.add(item.number)
+
+    def _drop(self, item: Item) -> None:
+        """Its lane moves on without it."""
+        lane = self._lanes.get(item.lane)
+        if lane is not None and lane[0].number == item.number:
+            lane.popleft()
+            if lane:
+                self._ready.append(item.lane)
+            else:
+                del self._lanes[item.lane]
 
 
 def claim(items: Sequence[Item]) -> Changes:

@@ -26,7 +26,10 @@ async def test_messages_leave_in_order_when_one_of_them_is_retried_and_more_come
     async with line(tmp_path, database_url) as made:
         made.sms.acts = [Unavailable("sms.down", "down")]
         await made.beckon.intake.accept(
-            [made.event("tell.start", {"key": str(n), "text": str(n), "contact": {"phone": "+32470123456"}}) for n in (1, 2)]
+            [
+                made.event("tell.start", {"key": str(n), "text": str(n), "contact": {"phone": "+32470123456"}})
+                for n in (1, 2)
+            ]
         )
         await made.rest()
         await made.tell("3", "3")

@@ -144,7 +144,13 @@ async def test_a_turn_whose_commit_nobody_confirmed_is_not_turned_again_when_it_
     database_url: str, tmp_path: Path
 ) -> None:
     async with line(tmp_path, database_url) as made:
-        received = {"channel": "sms", "provider": "twilio_sms", "from": "+32470123456", "text": "hi", "provider_id": "1"}
+        received = {
+            "channel": "sms",
+            "provider": "twilio_sms",
+            "from": "+32470123456",
+            "text": "hi",
+            "provider_id": "1",
+        }
         made.store.after_write = once(AWAY, "INTO marks", "INTO entries")
         await made.say("message.received", received)
         await made.say("message.asked", {"contact": ANN, "text": "asked"})
@@ -239,7 +245,13 @@ steps:
   - note: "{{ event.data.key | truncate: 200 }}"
 """
     async with line(tmp_path, database_url, files={"flows/odd.yaml": flow}) as made:
-        received = {"channel": "sms", "provider": "twilio_sms", "from": "+32470123456", "text": text, "provider_id": "1"}
+        received = {
+            "channel": "sms",
+            "provider": "twilio_sms",
+            "from": "+32470123456",
+            "text": text,
+            "provider_id": "1",
+        }
         await made.say("message.received", received)
         await made.say("odd.start", {"key": text[:300], "contact": ANN})
         await made.tell("1", "hello")
