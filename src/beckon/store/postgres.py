@@ -65,6 +65,15 @@ class PostgresEngine:
         return await self.fetch(queries)
 
     async def write(self, batch: Sequence[Changes]) -> list[int]:
+        try:
+            return await self._write(batch)
+        except Refused as error:
+            if error.code != "store.value":
+                raise
+            # A zero byte, which JSON and SQLite can hold and PostgreSQL can't, gives way to the sign for such letters.
+            return await self._write(batch, zeros="\ufffd")
+
+    async def _write(self, batch: Sequence[Changes], *, zeros: str = "") -> list[int]:
         if self._writer is None or self._writer.is_closed():
             try:
                 self._writer = await self._connect()
@@ -80,6 +89,10 @@ class PostgresEngine:
                 for changes in batch:
                     count = 0
                     for sql, parameters, counted in changes.statements():
+                        if zeros:
+                            parameters = [
+                                one.replace("\0", zeros) if isinstance(one, str) else one for one in parameters
+                            ]
                         status = await writer.execute(numbered(sql), *parameters)
                         if counted:
                             count += int(status.rsplit(" ", 1)[1])
