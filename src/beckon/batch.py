@@ -123,6 +123,8 @@ class Batch:
         self.said: dict[str, object] = {}
         #: runs whose new waits may have been answered already
         self.asked_early: list[str] = []
+        #: (workspace, kind, name) → the row of a definition that this turn took
+        self.uploaded: dict[tuple[str, str, str], Row] = {}
         #: messages to somebody whom a step named
         self.unresolved: list[tuple[Send, Reference, str, Contact | None]] = []
         #: the earliest timer that was set; 0: none

@@ -80,6 +80,7 @@ class Effects:
             " WHERE e.match_key >= 'receipt:' AND e.match_key < 'receipt;' ORDER BY e.position LIMIT ?",
             (_ORPHANS_MAX,),
         )
+        self._orphans.clear()
         for row in rows:
             _, provider, provider_id = str(row[0]).split(":", 2)
             self._orphans.setdefault((provider, provider_id), []).append(event_from(row[1:]))
@@ -847,7 +848,13 @@ class Effects:
             "UPDATE definitions SET current = 0 WHERE workspace = ? AND kind = ? AND name = ?",
             (event.workspace, kind, name),
         )
-        batch.changes.upsert(DEFINITIONS, (event.workspace, kind, name, version, text, "api", 1, event.accepted_ms))
+        before = batch.uploaded.get((event.workspace, kind, name))
+        if before is not None and before[3] != version:
+            # Uploaded in this very turn: the statement above does not find it.
+            batch.changes.upsert(DEFINITIONS, (*before[:6], 0, before[7]))
+        row = (event.workspace, kind, name, version, text, "api", 1, event.accepted_ms)
+        batch.changes.upsert(DEFINITIONS, row)
+        batch.uploaded[event.workspace, kind, name] = row
         library.take(kind, name, text)
 
 

@@ -206,7 +206,11 @@ async def open_workspace(
             changes.upsert(DEFINITIONS, (settings.workspace, kind, name, version, text, "folder", 1, now))
             current.pop((kind, name), None)
     for (kind, name), text in current.items():
-        library.take(kind, name, text)
+        try:
+            library.take(kind, name, text)
+        except BeckonError as error:
+            # It was fine when it was uploaded, and nobody is here to mend it: all else is served.
+            log.error("the uploaded %s %s can't be read any more: %s", kind, name, error)
     for row in kept:
         if row[0] == "flow":
             flow = library.flow(str(row[1]), str(row[2]))
