@@ -1,4 +1,4 @@
-"""The stage on which the stories are told: the real server, the providers' twins and the check-in app, over loopback."""
+"""The stage on which the stories are told: the real server, the twins of the providers and the check-in app."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack

@@ -35,11 +35,15 @@ async def test_within_the_24_hour_window_the_text_itself_is_sent_by_whatsapp(sta
     await visit.pass_time(23 * HOUR_MS)
     await visit.advisor_replies("Of course, put them in the boot.")
     assert visit.apps_with_messages() == ["whatsapp"]
-    assert [(one.text, one.template) for one in visit.messages("whatsapp")] == [("Of course, put them in the boot.", "")]
+    assert [(one.text, one.template) for one in visit.messages("whatsapp")] == [
+        ("Of course, put them in the boot.", "")
+    ]
     assert await visit.received() == ["Can I bring the winter tyres?"]
 
 
-async def test_outside_the_window_a_text_that_matches_an_approved_template_is_sent_as_that_template(stage: Stage) -> None:
+async def test_outside_the_window_a_text_that_matches_an_approved_template_is_sent_as_that_template(
+    stage: Stage,
+) -> None:
     visit = ServiceVisit(stage, has=("whatsapp", "sms", "email"))
     await visit.contact_writes("whatsapp", "Is it ready?")
     await visit.pass_time(2 * DAY_MS)
