@@ -30,12 +30,10 @@ def written(data: Any) -> str:
     """An event's data as the journal keeps it. Raises ``Refused`` for what JSON can't say, or we don't keep."""
     try:
         return _encode(data).decode()
-    except OverflowError as error:
-        raise Refused(
-            "event.number", "a whole number has 64 bits at most; write longer ones as texts", field="data"
-        ) from error
     except UnicodeEncodeError as error:
         raise Refused("event.characters", "a text has half a surrogate pair in it", field="data") from error
+    except (OverflowError, ValueError) as error:
+        raise Refused("event.number", "a number is longer than can be written", field="data") from error
     except RecursionError as error:
         raise Refused("event.nesting", "the data nests too deep", field="data") from error
 

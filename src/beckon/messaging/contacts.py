@@ -338,9 +338,10 @@ def _pairs(others: Any, field: str) -> list[tuple[str, Any]]:
 
 
 def _short(value: str, field: str) -> str:
-    if not value.strip() or len(value) > EXTERNAL_ID_MAX or _CONTROL.search(value):
+    value = value.strip()
+    if not value or len(value) > EXTERNAL_ID_MAX or _CONTROL.search(value) or "\n" in value or "\t" in value:
         raise Refused("contact.address", f"An address has 1 to {EXTERNAL_ID_MAX} visible characters.", field=field)
-    return value.strip()
+    return value
 
 
 def _text(value: str, most: int) -> str:

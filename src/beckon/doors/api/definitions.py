@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from beckon.core.clock import iso
 from beckon.core.errors import Misconfigured, Refused
+from beckon.core.problems import Problems
 from beckon.doors.api import lists
 from beckon.doors.api.acts import say
 from beckon.doors.api.paging import Limit, NameKey, PageKey
@@ -27,11 +28,10 @@ from beckon.doors.api.shapes import (
 from beckon.flows.check import check, check_text
 from beckon.flows.definition import parse_flow
 from beckon.flows.diagram import draw
-from beckon.flows.problems import FlowProblems, Problem
 from beckon.flows.schema import flow_schema
 from beckon.intake.mappings import parse_mapping
 from beckon.intake.schemas import Schema
-from beckon.messaging.templates import TemplateProblems, parse_template
+from beckon.messaging.templates import parse_template
 from beckon.store.changes import Row
 from beckon.workspaces import OWN_TYPES, version_of
 
@@ -146,8 +146,8 @@ def _checked(ask: Ask[Any, str], kind: str, name: str, text: str) -> list[Proble
             _same_name(parse_mapping(text).name, name)
         else:
             _check_schema(name, text)
-    except (FlowProblems, TemplateProblems) as error:
-        return [_problem(problem) for problem in error.problems]
+    except Problems as error:
+        return [show_problem(problem) for problem in error.problems]
     except Misconfigured as error:
         # What the operator would have to mend in a file is, in a request, the asker's to mend.
         raise Refused(error.code, error.why, field=error.field) from error
@@ -174,14 +174,6 @@ def _check_schema(name: str, text: str) -> None:
 def _same_name(inside: str, name: str) -> None:
     if inside != name:
         raise Refused("definition.name", f"the text defines {inside[:100]!r}, the address says {name!r}", field="name")
-
-
-def _problem(problem: Any) -> ProblemShown:
-    if isinstance(problem, Problem):
-        return show_problem(problem)
-    return ProblemShown(
-        line=problem.line, path=problem.path, code=problem.code, why=problem.why, severity=problem.severity
-    )
 
 
 async def _known(ask: Ask[Any, Any], version: str, *, any_version: bool = False) -> Row:

@@ -1,10 +1,12 @@
 """``POST /v1/events``: the door that most goes through. Raw ASGI: nothing between the server and ``accept``."""
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from hashlib import sha256
 from typing import Annotated, Any
 
 import msgspec
+from starlette.requests import Request
 
 from beckon.core.clock import Clock
 from beckon.core.errors import BeckonError, Misconfigured, Refused
@@ -17,8 +19,10 @@ from beckon.store.changes import Changes
 from beckon.store.database import Database
 from beckon.store.tables import IDEMPOTENCY
 from beckon.web.bodies import Receive, read_body
-from beckon.web.problems import problem, problem_body
+from beckon.web.problems import on_fault, problem, problem_body
 from beckon.workspaces import Workspaces
+
+log = logging.getLogger("beckon.api")
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -58,6 +62,10 @@ class EventsDoor:
             status, body = await self._answer(scope, receive)
         except BeckonError as error:
             await problem(error)(scope, receive, send)
+            return
+        except Exception as error:
+            log.exception("an event was not taken")
+            await (await on_fault(Request(scope), error))(scope, receive, send)
             return
         await send(
             {

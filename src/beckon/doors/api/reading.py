@@ -12,14 +12,12 @@ from beckon.core.errors import BeckonError, Refused
 from beckon.core.event import Event
 from beckon.core.ids import derived, fresh
 from beckon.doors.api.forms import broken_json, misfit
-from beckon.intake.accept import written
 from beckon.messaging.contacts import read_reference
 from beckon.workspaces import OWN_TYPES, Library
 
 #: How deep an event may nest.
 DEPTH_MAX = 32
 _TYPE = re.compile(r"[a-z][a-z0-9_]*(?:[.-][a-z0-9_]+)*", re.ASCII)
-_LONG = re.compile(rb"[0-9]{19}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _LENGTHS = {"id": 256, "source": 512, "type": 128, "subject": 512}
 #: An instant that is further off than this is a mistake: 100 years, in milliseconds.
@@ -98,10 +96,8 @@ class Reader:
             return [self._native(mapping, _json(body), fallback_id)], False
         if media == "application/cloudevents+json":
             return [self._checked(_converted(_json(body)), fallback_id)], False
-        # Written once more only where a number may be longer than the journal's 64 bits.
-        long = _LONG.search(body) is not None
         if media == "application/cloudevents-batch+json":
-            return self._many(_json(body), events_max, idempotency_key, strict=True, long=long), True
+            return self._many(_json(body), events_max, idempotency_key, strict=True), True
         if "ce-specversion" in headers or "ce-type" in headers:
             return [self._binary(headers, media, body)], False
         if media not in ("application/json", "text/json") and not media.endswith("+json"):
@@ -110,10 +106,10 @@ class Reader:
             )
         document = _json(body)
         if isinstance(document, list):
-            return self._many(document, events_max, idempotency_key, strict=False, long=long), True
+            return self._many(document, events_max, idempotency_key, strict=False), True
         return [self._checked(_either(document), fallback_id)], False
 
-    def _many(self, document: Any, events_max: int, idempotency_key: str, *, strict: bool, long: bool) -> list[Outcome]:
+    def _many(self, document: Any, events_max: int, idempotency_key: str, *, strict: bool) -> list[Outcome]:
         if not isinstance(document, list):
             raise Refused("event.batch", "a batch is a JSON array of events")
         if not document:
@@ -125,10 +121,7 @@ class Reader:
             words = (self._library.workspace, idempotency_key, str(number))
             try:
                 given = _converted(one) if strict else _either(one)
-                event = self._checked(given, derived("evt", *words) if idempotency_key else None)
-                if long:
-                    written(event.data)
-                outcomes.append(event)
+                outcomes.append(self._checked(given, derived("evt", *words) if idempotency_key else None))
             except BeckonError as error:
                 outcomes.append(error)
         return outcomes

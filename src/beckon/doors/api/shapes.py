@@ -10,7 +10,7 @@ from beckon.core.contact import Consent, Contact
 from beckon.core.delivery import TRANSITIONS as DELIVERY_STATES
 from beckon.core.delivery import Delivery
 from beckon.core.event import Event
-from beckon.flows.problems import Problem
+from beckon.core.problems import Problem
 from beckon.flows.run import Run
 from beckon.inbox.conversation import Conversation
 from beckon.inbox.entries import Click, Error, Message, Note, Notice, Received, Results, Status
@@ -390,6 +390,6 @@ def show_event(event: Event) -> EventShown:
 
 
 def show_problem(problem: Problem) -> ProblemShown:
-    """A problem of a flow as the API shows it."""
+    """A problem of a flow or a template as the API shows it."""
     severity: Literal["error", "warning"] = "warning" if problem.severity == "warning" else "error"
     return ProblemShown(line=problem.line, path=problem.path, code=problem.code, why=problem.why, severity=severity)
