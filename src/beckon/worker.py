@@ -188,6 +188,8 @@ class Wheel:
             for due_ms, kind, subject in timers:
                 changes.delete(TIMERS, (due_ms, kind, subject))
             changes.upsert(MARKS, ("wheel", up_to))
+            if batch.outbox:
+                changes.upsert(MARKS, ("outbox", self._queue.last_number))
             await self._commit(batch, changes)
         except BaseException:
             if self.carrier is not None:

@@ -108,6 +108,7 @@ class Queue:
         rows = await self._database.fetch_all(
             (
                 ("SELECT max(number) FROM outbox", ()),
+                ("SELECT value FROM marks WHERE name = 'outbox'", ()),
                 (f"SELECT {_COLUMNS} FROM outbox WHERE state = 'in_flight' ORDER BY number", ()),
                 ("SELECT lane, number FROM outbox WHERE state = 'retrying' LIMIT 100000", ()),
                 ("SELECT min(due_ms) FROM outbox WHERE state IN ('scheduled', 'retrying')", ()),
@@ -127,6 +128,11 @@ class Queue:
         number = self._next_number
         self._next_number += 1
         return number
+
+    @property
+    def last_number(self) -> int:
+        """The highest number so far: written with the rows, for the next process."""
+        return self._next_number - 1
 
     def __len__(self) -> int:
         return len(self._known)
