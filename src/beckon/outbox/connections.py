@@ -297,14 +297,29 @@ async def _public_address(host: str, port: int) -> str:
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for _, _, _, _, address in found:
-        ip = ipaddress.ip_address(str(address[0]).split("%")[0])
-        mapped = getattr(ip, "ipv4_mapped", None)
-        if not (mapped or ip).is_global or ip.is_multicast:
+        if not _is_public(str(address[0]).split("%")[0]):
             raise Refused(
                 "http.private_address",
                 f"{host} leads to an address that is not public; if you mean it, name the host in allowed_hosts",
             )
     return str(found[0][4][0])
+
+
+#: NAT64 (RFC 6052): the last 32 bits are an IPv4 address.
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def _is_public(text: str) -> bool:
+    """Whether an address is one of the public network's; an IPv6 address that carries an IPv4 one, by both."""
+    ip = ipaddress.ip_address(text)
+    if not ip.is_global or ip.is_multicast:
+        return isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None and ip.ipv4_mapped.is_global
+    if isinstance(ip, ipaddress.IPv4Address):
+        return True
+    carried = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+    if carried is None and ip in _NAT64:
+        carried = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return carried is None or carried.is_global
 
 
 def _plain(error: BaseException) -> str:
