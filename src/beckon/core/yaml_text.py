@@ -27,6 +27,7 @@ DEPTH_MAX = 32
 #: How many values a file may hold, aliases written out.
 VALUES_MAX = 20_000
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUE = frozenset({"true", "True", "TRUE"})
 _FALSE = frozenset({"false", "False", "FALSE"})
@@ -58,6 +59,7 @@ class _Open(msgspec.Struct):
     path: str
     anchor: str | None
     key: str | None = None
+    key_line: int = 0
     #: values inside, aliases written out.
     count: int = 1
 
@@ -133,14 +135,15 @@ class _Reader:
     def _scalar(self, event: Any, line: int) -> None:
         top = self._stack[-1] if self._stack else None
         if top is not None and isinstance(top.value, dict) and top.key is None:
-            key = str(event.value)
+            key = _whole(str(event.value), line)
             if key == "<<":
                 raise YamlProblem("yaml.key", "Merge keys (<<) are not read; write the keys out.", line)
             if key in top.value:
                 raise YamlProblem("yaml.twice", f"The key {key[:60]!r} stands here twice.", line)
-            top.key = key
+            top.key, top.key_line = key, line
             return
-        value = plain_scalar(event.value) if event.implicit[0] and event.style is None else str(event.value)
+        text = _whole(str(event.value), line)
+        value = plain_scalar(text) if event.implicit[0] and event.style is None else text
         if event.anchor:
             self._anchors[event.anchor] = (value, 1)
         if top is not None:
@@ -158,6 +161,7 @@ class _Reader:
                 raise YamlProblem("yaml.key", "A key is a word, not an alias.", line)
             top.value[top.key] = value
             word, top.key = top.key, None
+            line = top.key_line
         else:
             word = str(len(top.value))
             top.value.append(value)
@@ -174,6 +178,16 @@ class _Reader:
     def _forbid_tag(event: Any, line: int) -> None:
         if event.tag is not None:
             raise YamlProblem("yaml.tag", f"Tags like {str(event.tag)[:40]} are not read.", line)
+
+
+def _whole(text: str, line: int) -> str:
+    """Text with the halves of a pair of surrogates, as JSON writes them, made one character."""
+    if not _SURROGATE.search(text):
+        return text
+    try:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    except UnicodeDecodeError:
+        raise YamlProblem("yaml.syntax", "The text holds half a character.", line) from None
 
 
 def plain_scalar(text: str) -> Any:

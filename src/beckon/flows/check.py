@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
+from beckon.core.problems import Problem
 from beckon.flows import steps as made
 from beckon.flows.conditions import Condition, Constant, Expression
-from beckon.flows.definition import Flow, parse_flow
+from beckon.flows.definition import Flow, FlowProblems, parse_flow
 from beckon.flows.matching import CONTACT
-from beckon.flows.problems import FlowProblems, Problem
 from beckon.flows.schema_paths import stray_path
 from beckon.flows.weight import closest
 

@@ -12,6 +12,8 @@ from beckon.core.clock import iso
 from beckon.core.errors import Refused
 from beckon.core.event import Event
 from beckon.core.ids import derived
+from beckon.core.problems import Problem, Problems
+from beckon.core.yaml_text import Located, YamlProblem, read_yaml
 from beckon.flows.conditions import (
     ROOTS,
     Condition,
@@ -24,11 +26,9 @@ from beckon.flows.conditions import (
 )
 from beckon.flows.forms import FLOW, LIMITS, RESERVED
 from beckon.flows.matching import CONTACT, Shape
-from beckon.flows.problems import FlowProblems, Problem
 from beckon.flows.step_reading import StepReader
 from beckon.flows.steps import Call, ForEach, Http, Send, Step, Steps, WaitFor
 from beckon.flows.timers import zone_named
-from beckon.flows.yaml_text import Located, YamlProblem, read_yaml
 
 __all__ = ["Flow", "FlowProblems", "Limits", "Problem", "contact_reference", "event_words", "parse_flow"]
 
@@ -81,6 +81,10 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     lines: dict[str, int] = {}
     source: str = ""
     file: str = ""
+
+
+class FlowProblems(Problems):
+    """A flow that can't be taken."""
 
 
 def parse_flow(text: str, *, file: str = "") -> Flow:

@@ -29,6 +29,7 @@ from typing import Any
 
 from beckon.core.errors import Refused
 from beckon.core.liquid_text import Text, compile_text
+from beckon.core.problems import Problem
 from beckon.core.yaml_text import YamlProblem, read_yaml
 from beckon.messaging.contacts import normalise_locale
 from beckon.messaging.wording import (
@@ -38,7 +39,6 @@ from beckon.messaging.wording import (
     ButtonWords,
     MediaKind,
     MediaWords,
-    Problem,
     Template,
     TemplateProblems,
     Variable,

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from beckon.core.errors import Refused
 from beckon.core.liquid_text import Text
+from beckon.core.problems import Problem, Problems
 from beckon.messaging.contacts import locale_chain
 
 #: What WhatsApp may say of a template. Only ``approved`` lets it be sent.
@@ -17,30 +17,8 @@ ButtonKind = Literal["link", "reply"]
 MediaKind = Literal["image", "video", "document", "audio"]
 
 
-class Problem(msgspec.Struct, frozen=True):
-    """One thing that is wrong: the file, the line (from 1), the path in the file, a stable code, one clear sentence."""
-
-    file: str
-    line: int
-    path: str
-    code: str
-    why: str
-    #: ``error``: the template is not taken; ``warning``: it is, and may not do what was meant.
-    severity: str = "error"
-
-    def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.file else f"line {self.line}"
-        return f"{place}: {self.why} [{self.code}]"
-
-
-class TemplateProblems(Refused):
-    """A template that can't be taken; ``problems`` says all that is wrong with it."""
-
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
-        first = problems[0]
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        super().__init__(first.code, f"{first.why} Line {first.line}{more}.", field=first.path or None)
-        self.problems = problems
+class TemplateProblems(Problems):
+    """A template that can't be taken."""
 
 
 class Variable(msgspec.Struct, frozen=True):

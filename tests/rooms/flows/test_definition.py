@@ -3,10 +3,10 @@
 import pytest
 
 from beckon.core.errors import Refused
+from beckon.core.yaml_text import read_yaml
 from beckon.flows.definition import FlowProblems, contact_reference, parse_flow
 from beckon.flows.matching import Shape
 from beckon.flows.steps import Choose, Send, WaitFor
-from beckon.flows.yaml_text import read_yaml
 from tests.rooms.flows.stage import event_of, flow_of
 
 GOOD = "flow: a\non: x.y\nsteps:\n"

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from beckon.core.errors import Refused
+from beckon.core.yaml_text import YamlProblem, read_yaml
 from beckon.flows.conditions import ROOTS, Scope, compile_condition, compile_text, compile_value
 from beckon.flows.definition import FlowProblems, parse_flow
-from beckon.flows.yaml_text import YamlProblem, read_yaml
 
 BIG = "x" * 60_000
 DATA: dict[str, Any] = {

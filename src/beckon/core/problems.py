@@ -1,4 +1,4 @@
-"""Problem: what is wrong with a flow, where, and what to do about it."""
+"""Problem: what is wrong with a file that somebody wrote, where, and what to do about it."""
 
 import msgspec
 
@@ -6,14 +6,14 @@ from beckon.core.errors import Refused
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One thing that is wrong: the file, the line (from 1), the path in the flow, a stable code, one clear sentence."""
+    """One thing that is wrong: the file, the line (from 1), the path in the file, a stable code, one clear sentence."""
 
     file: str
     line: int
     path: str
     code: str
     why: str
-    #: ``error``: the flow is not taken; ``warning``: it is, and may not do what was meant.
+    #: ``error``: the file is not taken; ``warning``: it is, and may not do what was meant.
     severity: str = "error"
 
     def __str__(self) -> str:
@@ -21,8 +21,8 @@ class Problem(msgspec.Struct, frozen=True):
         return f"{place}: {self.why} [{self.code}]"
 
 
-class FlowProblems(Refused):
-    """A flow that can't be taken; ``problems`` says all that is wrong with it."""
+class Problems(Refused):
+    """A file that can't be taken; ``problems`` says all that is wrong with it."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         first = problems[0]
