@@ -9,7 +9,6 @@ from beckon.core.event import Event
 from beckon.core.exchange import Connections, Reply
 from beckon.core.message import Handed, Outbound
 
-
 __all__ = [
     "Capabilities",
     "Channel",
@@ -55,7 +54,7 @@ class Channel(Protocol):
 
 
 class WebhookRequest(msgspec.Struct, kw_only=True, frozen=True):
-    """What a provider posted to ``/hooks/{provider}``, untouched. ``url`` is the public one, as the provider sees it."""
+    """What a provider posted to ``/hooks/{provider}``, untouched. ``url`` is the public one, as the provider has it."""
 
     method: str
     url: str
@@ -78,8 +77,9 @@ class Provider(msgspec.Struct, kw_only=True, frozen=True):
 
     name: str
     channel: str
-    #: a frozen ``msgspec.Struct``: every setting, its default, its unit. Secrets are plain ``str`` fields named in ``secrets``.
+    #: a frozen ``msgspec.Struct``: every setting, its default, its unit.
     settings: type[Any]
+    #: the names of the settings that are secrets; each is a plain ``str``.
     secrets: tuple[str, ...]
     capabilities: Capabilities
     #: open a channel with these settings.
