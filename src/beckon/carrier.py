@@ -210,19 +210,22 @@ class Carrier:
         room = self._in_flight_max - len(self._tasks)
         offers: dict[str, dict[str, Open]] = {}
         admitted: list[Ready] = []
+        #: contacts one of whose messages must wait: those after it must not overtake it
+        waiting: set[str] = set()
         for item in items:
             if len(admitted) >= room:
                 break
             library = self._workspaces.get(item.workspace)
             if library is None or item.state != "ready" or not isinstance(item.command, Send):
                 continue
-            if not self._queue.admit(item):
+            if item.lane in waiting or not self._queue.admit(item):
                 continue
             if item.workspace not in offers:
                 offers[item.workspace] = self._offers(library)
             ready = self._ready_now(item, item.command, library, deliveries, contacts, offers[item.workspace])
             if ready is None:
                 self._queue.dismiss(item)
+                waiting.add(item.lane)
                 continue
             item.state = "in_flight"
             self._note_links(ready, changes)

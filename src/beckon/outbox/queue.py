@@ -108,7 +108,6 @@ class Queue:
         rows = await self._database.fetch_all(
             (
                 ("SELECT max(number) FROM outbox", ()),
-                ("SELECT value FROM marks WHERE name = 'outbox'", ()),
                 (f"SELECT {_COLUMNS} FROM outbox WHERE state = 'in_flight' ORDER BY number", ()),
                 ("SELECT lane, number FROM outbox WHERE state = 'retrying' LIMIT 100000", ()),
                 ("SELECT min(due_ms) FROM outbox WHERE state IN ('scheduled', 'retrying')", ()),
