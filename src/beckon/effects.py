@@ -19,7 +19,7 @@ from beckon.core.event import Event
 from beckon.core.ids import derived, fresh
 from beckon.core.message import Button, Rendered
 from beckon.flows.advance import DEPTH_MAX, Advance, Matched, Outcome, Started, TimedOut, advance, begin
-from beckon.flows.definition import Flow
+from beckon.flows.definition import Flow, contact_reference
 from beckon.flows.matching import keys_of
 from beckon.flows.run import FINAL as RUN_FINAL
 from beckon.flows.run import Run, Taken, Wait
@@ -62,6 +62,7 @@ class Effects:
             "message.retrying": self._attempted,
             "message.doubtful": self._doubted,
             "message.undeliverable": self._undeliverable,
+            "message.not_forwarded": self._not_forwarded,
             "delivery.resend_asked": self._resend,
             "agent.replied": self._replied,
             "message.asked": self._asked,
@@ -163,6 +164,10 @@ class Effects:
                 return read_reference(fields["contact"], region=library.settings.region)
             if event.subject is not None and event.subject.startswith("con_"):
                 return read_reference(event.subject, region=library.settings.region)
+            for flow in library.flows_on(event.type):
+                meant = contact_reference(flow, event, event.accepted_ms)  # a flow may say where its contact stands
+                if meant is not None:
+                    return read_reference(meant, region=library.settings.region)
         except Refused:
             return None  # the door said so where it could; a flow that needs the contact fails with its reason
         return None
@@ -269,6 +274,8 @@ class Effects:
         if act is not None:
             act(batch, library, event, fields, contact)
         if contact is not None:
+            if act is None and type(fields.get("consent")) is dict:
+                self._said_yes(batch, event, fields["consent"], contact)
             self._enter(batch, event, batch.contacts[contact.id])
         if "command" in fields and type(fields.get("run")) is str and event.type in _OUTCOMES:
             run = batch.runs.get(fields["run"])
@@ -758,6 +765,15 @@ class Effects:
             delivery.state = "undeliverable"
         batch.put_delivery(delivery)
 
+    def _not_forwarded(
+        self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None
+    ) -> None:
+        """A fallback found no further channel: what was sent before stays on its way."""
+        delivery = self._delivery(batch, event)
+        if delivery is not None:
+            delivery.queued_number = 0
+            batch.put_delivery(delivery)
+
     def _resend(
         self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None
     ) -> None:
@@ -829,6 +845,20 @@ class Effects:
     ) -> None:
         if contact is not None:
             batch.put_contact(grant(contact, fields, event.time_ms))
+
+    def _said_yes(self, batch: Batch, event: Event, said: dict[str, Any], contact: Contact) -> None:
+        """What a form's boxes allowed or forbade: ``data.consent.marketing {granted, text, at}``, its text the proof."""
+        marketing = said.get("marketing")
+        if type(marketing) is dict and type(marketing.get("granted")) is bool:
+            words = str(marketing.get("text", ""))[:200]
+            proof = f"{event.type} {event.id}: “{words}”" if words else f"{event.type} {event.id}"
+            batch.put_contact(
+                grant(
+                    contact,
+                    {"purpose": "marketing", "channel": "*", "granted": marketing["granted"], "proof": proof[:300]},
+                    event.time_ms,
+                )
+            )
 
     def _template_status(
         self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None
