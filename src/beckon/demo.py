@@ -8,7 +8,9 @@ going live changes a URL and a key.
 import asyncio
 import json
 import logging
+import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -70,18 +72,18 @@ async def staged(
     *,
     clock: DraggableClock | VirtualClock | None = None,
     database_url: str = "",
-    port: int = 0,
+    listening: socket.socket | None = None,
     edits: Sequence[Edit] = (),
     with_page: bool = False,
     by_itself: bool = False,
 ) -> AsyncIterator[Stage]:
     """Write an example workspace into ``folder`` and run everything until the block ends.
 
-    ``port`` 0: any free one. ``by_itself``: webhooks of the twins leave as they fall due; otherwise ``Cast.quiet``
-    posts them. Raises ``Misconfigured`` where the workspace is broken.
+    ``listening``: where to serve; None: any free port of loopback. ``by_itself``: webhooks of the twins leave as they
+    fall due; otherwise ``Cast.quiet`` posts them. Raises ``Misconfigured`` where the workspace is broken.
     """
     clock = clock or VirtualClock(_MORNING_MS)
-    listening = _listen(port)
+    listening = listening or _listen(0)
     address = f"http://127.0.0.1:{listening.getsockname()[1]}"
     connections = PooledConnections()
     beckon = Beckon(
@@ -291,27 +293,40 @@ def _listen(port: int) -> socket.socket:
 def serve_demo(port: int) -> int:
     """Serve the demo's page until a signal; the exit status."""
     logging.basicConfig(level="WARNING", format="%(levelname)s %(name)s: %(message)s")
-    folder = Path(tempfile.gettempdir()) / f"beckon-demo-{port}"
-    shutil.rmtree(folder, ignore_errors=True)
     try:
-        uvloop.run(_serve(folder, port))
+        uvloop.run(_serve(port))
     except (BeckonError, OSError) as error:
         click.echo(f"beckon: {error}", err=True)
         return 2
     return 0
 
 
-async def _serve(folder: Path, port: int) -> None:
-    import signal
-
+async def _serve(port: int) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    async with staged(folder, clock=DraggableClock(), port=port, with_page=True, by_itself=True) as stage:
-        if not stage.address.endswith(f":{port}"):
+    listening = _listen(port)
+    taken = listening.getsockname()[1]
+    # A fresh day at each start; the last one stays for those who want to look into it.
+    folder = _cache() / f"demo-{taken}"
+    shutil.rmtree(folder, ignore_errors=True)
+    async with staged(folder, clock=DraggableClock(), listening=listening, with_page=True, by_itself=True) as stage:
+        if port and taken != port:
             click.echo(f"Port {port} is taken, so it is another one today.")
         click.echo(f"The demo is at  {stage.address}/   (Ctrl+C ends it; nothing leaves this machine)")
         await ended.wait()
+
+
+def _cache() -> Path:
+    """This user's own folder for what may be lost."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "beckon"
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if os.access(home, os.W_OK):
+            return home
+    except OSError:
+        pass
+    return Path(tempfile.mkdtemp(prefix="beckon-"))
 
 
 def play_headless(*, as_json: bool, only: Sequence[str] = ()) -> int:
