@@ -24,8 +24,21 @@ def run(*, seconds: float, connections: int, rounds: int, as_json: bool) -> dict
         made.start_server()
         echo_port = made.start_echo()
         figures = _measure(made, echo_port, seconds, connections, rounds)
-        _print(figures, as_json)
+        made.stop_server()
+        made.start_server(module=("beckon.bench.sampled",))
+        shares = _shares(made, round(figures["events_per_s"] * seconds), connections)
+        _print(figures, shares, as_json)
         return figures
+
+
+def _shares(made: Place, count: int, connections: int) -> dict[str, float]:
+    """Where the loop's thread is found while events go all the way, in parts of the time that it works."""
+    made.load(port=made.port, first=500_000_000, count=max(count, 1_000), seconds=600, connections=connections)
+    made.wait_until_idle()
+    found: dict[str, int] = json.loads(made.stop_server().splitlines()[-1])
+    found.pop("waiting, or in the event loop", None)
+    total = sum(found.values()) or 1
+    return {room: samples / total for room, samples in sorted(found.items(), key=lambda pair: -pair[1])}
 
 
 def _measure(made: Place, echo_port: int, seconds: float, connections: int, rounds: int) -> dict[str, Any]:
@@ -87,7 +100,7 @@ def _measure(made: Place, echo_port: int, seconds: float, connections: int, roun
     }
 
 
-def _print(figures: dict[str, Any], as_json: bool) -> None:
+def _print(figures: dict[str, Any], shares: dict[str, float], as_json: bool) -> None:
     rows = (
         ("bare JSON echo, same ASGI server", f"{figures['echo_per_s']:,} requests/s", "1"),
         (
@@ -107,5 +120,8 @@ def _print(figures: dict[str, Any], as_json: bool) -> None:
     )
     for what, figure, ratio in rows:
         click.echo(f"{what:<46}{figure:>22}  {ratio}")
+    click.echo("where the loop's time goes (samples in a run of its own)")
+    for room, share in shares.items():
+        click.echo(f"    {room:<42}{share:>20.0%}")
     if as_json:
         click.echo(json.dumps(figures))

@@ -109,7 +109,7 @@ class Place:
         assert process.stdout is not None
         self.sink = int(process.stdout.readline())
 
-    def start_server(self, **settings: str) -> float:
+    def start_server(self, *, module: Sequence[str] = ("beckon", "serve"), **settings: str) -> float:
         """Start the server on this place's workspace; the seconds until it answered."""
         self.port = free_port()
         environment = {
@@ -120,7 +120,7 @@ class Place:
             **settings,
         }
         started = time.perf_counter()
-        self.server = self.start(["beckon", "serve"], environment=environment)
+        self.server = self.start(module, environment=environment)
         wait_for(self.port)
         return time.perf_counter() - started
 
@@ -195,11 +195,13 @@ class Place:
                 return int(line.split()[1]) / 1024
         return 0.0
 
-    def stop_server(self) -> None:
-        """Stop the server cleanly."""
-        if self.server is not None:
-            self.server.terminate()
-            self.server.wait(30)
+    def stop_server(self) -> str:
+        """Stop the server cleanly; what it printed last."""
+        if self.server is None:
+            return ""
+        self.server.terminate()
+        out, _ = self.server.communicate(timeout=30)
+        return out
 
     def stop(self) -> None:
         """Stop everything."""
