@@ -4,6 +4,7 @@ Prints one JSON object when it ends: room → samples. Slower than the server it
 """
 
 import json
+import signal
 import sys
 import threading
 from collections import Counter
@@ -57,6 +58,8 @@ def run() -> None:
     sampler = threading.Thread(target=sample, daemon=True)
     sampler.start()
     sys.argv = ["beckon", "serve"]
+    # The server hands a signal on when it has closed: this process has something left to say then.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         main()
     finally:
