@@ -31,7 +31,9 @@ _DRAG_MS_MAX = 31 * 24 * 3_600_000
 _SEEN_MAX = 5_000
 _RETRY_AFTER_S = 8
 #: What a visitor may look at in the phone: messages' HTML, with its own styles and nothing else.
-_MAIL_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; base-uri 'none'"
+_MAIL_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'self'; base-uri 'none'"
+)
 
 
 class Page:

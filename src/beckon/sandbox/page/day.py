@@ -10,6 +10,7 @@ from beckon.sandbox.people import CHANNELS, Customer
 from beckon.sandbox.wvp import Visit
 from beckon.sandbox.wvp.app import start_data
 from beckon.web.filters import moment
+from beckon.web.static import assets
 
 _DAY_MS = 24 * 3_600_000
 
@@ -119,7 +120,7 @@ class Day:
         if act == "video":
             planned.videos += 1
             video = f"{address}/sandbox/video/{visit.slug}"
-            still = f"{address}/sandbox/video/{visit.slug}.jpg"
+            still = address + assets().url("page/still.svg")
             named = f"{visit.visit}-{planned.videos}"
             return "video.processed", {**about, "video_id": named, "video": {"url": video, "thumbnail": still}}
         if act == "payment":
