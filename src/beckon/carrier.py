@@ -544,13 +544,13 @@ class Carrier:
     def _failing(self, key: tuple[str, str], error: Unavailable, now: int) -> None:
         rate = self._rates[key]
         if error.retry_after_s is not None:
-            rate.pause(now + int(error.retry_after_s * 1000), f"{key[1]} asked for a pause: {error.why}")
+            rate.pause(now, now + int(error.retry_after_s * 1000), f"{key[1]} asked for a pause: {error.why}")
             return
         failures = self._failures.get(key, 0) + 1
         self._failures[key] = failures
         if failures >= _FAILURES_MAX:
             self._failures[key] = 0
-            rate.pause(now + _PAUSE_MS, f"{key[1]} does not answer: {error.why}")
+            rate.pause(now, now + _PAUSE_MS, f"{key[1]} does not answer: {error.why}")
 
     def _undeliverable(self, item: Item, delivery: Delivery, choice: Choice, code: str) -> None:
         """No channel is left, or the message can't be said at all."""

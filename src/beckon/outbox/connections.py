@@ -22,6 +22,10 @@ from beckon.core.exchange import Reply
 _PER_ORIGIN_MAX = 128
 _REPLY_SIZE_BYTES_MAX = 4 * 1024 * 1024
 _HEADERS_MAX = 200
+#: Bytes of one answer as it stands on the wire, with its headers and the sizes of its chunks.
+_WIRE_SIZE_BYTES_MAX = 2 * _REPLY_SIZE_BYTES_MAX
+#: Origins whose connections are kept: past that, the oldest of those that rest are let go.
+_ORIGINS_MAX = 256
 
 
 class _Exchange(asyncio.Protocol):
@@ -40,7 +44,9 @@ class _Exchange(asyncio.Protocol):
         self._headers: dict[str, str] = {}
         self._chunks: list[bytes] = []
         self._size = 0
-        self.wrote = False
+        self._wire_size = 0
+        #: nothing says how long the answer is: it ends with the connection.
+        self._until_closed = False
 
     # asyncio's side
 
@@ -50,11 +56,18 @@ class _Exchange(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         if self._future is not None and not self._future.done():
-            self._fail(Unavailable("http.connection_lost", "the other side closed the connection", doubtful=True))
+            if self._until_closed and exc is None:
+                self._answer()
+            else:
+                self._fail(Unavailable("http.connection_lost", "the other side closed the connection", doubtful=True))
 
     def data_received(self, data: bytes) -> None:
         if self._future is None:
             self.close()  # nobody asked
+            return
+        self._wire_size += len(data)
+        if self._wire_size > _WIRE_SIZE_BYTES_MAX:
+            self._too_large()
             return
         try:
             self._parser.feed_data(data)
@@ -69,27 +82,26 @@ class _Exchange(asyncio.Protocol):
         if len(self._headers) < _HEADERS_MAX:
             self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
+    def on_headers_complete(self) -> None:
+        headers = self._headers
+        self._until_closed = "content-length" not in headers and "transfer-encoding" not in headers
+
     def on_body(self, body: bytes) -> None:
         self._size += len(body)
         if self._size > _REPLY_SIZE_BYTES_MAX:
-            self._fail(Refused("http.reply_too_large", f"the answer is larger than {_REPLY_SIZE_BYTES_MAX} bytes"))
+            self._too_large()
         else:
             self._chunks.append(body)
 
     def on_message_complete(self) -> None:
-        parser, future = self._parser, self._future
-        if future is None:
+        if self._future is None:
             return
-        status = parser.get_status_code()
-        if status < 200:
+        if self._parser.get_status_code() < 200:
             self._headers, self._chunks, self._size = {}, [], 0
             return
-        keep = parser.should_keep_alive()
-        self._future = None
-        if not keep:
+        if not self._parser.should_keep_alive():
             self.close()
-        if not future.done():
-            future.set_result(Reply(status, self._headers, b"".join(self._chunks)))
+        self._answer()
 
     # ours
 
@@ -99,7 +111,6 @@ class _Exchange(asyncio.Protocol):
         if self.transport is None:
             self._fail(Unavailable("http.unreachable", "the connection was never made"))
             return
-        self.wrote = True
         self.exchanges += 1
         self.transport.write(request)
 
@@ -107,6 +118,14 @@ class _Exchange(asyncio.Protocol):
         self.closed = True
         if self.transport is not None:
             self.transport.close()
+
+    def _answer(self) -> None:
+        future, self._future = self._future, None
+        if future is not None and not future.done():
+            future.set_result(Reply(self._parser.get_status_code(), self._headers, b"".join(self._chunks)))
+
+    def _too_large(self) -> None:
+        self._fail(Refused("http.reply_too_large", f"the answer is larger than {_REPLY_SIZE_BYTES_MAX} bytes"))
 
     def _fail(self, error: Exception) -> None:
         future, self._future = self._future, None
@@ -118,7 +137,7 @@ class _Exchange(asyncio.Protocol):
 class _Origin:
     """The connections to one scheme, host and port."""
 
-    __slots__ = ("connecting", "idle", "open", "queue")
+    __slots__ = ("idle", "open", "queue")
 
     def __init__(self) -> None:
         self.idle: list[_Exchange] = []
@@ -138,7 +157,6 @@ class PooledConnections:
         self._allowed = allowed
         self._origins: dict[tuple[str, str, int], _Origin] = {}
         self._tls: ssl.SSLContext | None = None
-        self._heads: dict[tuple[str, str], bytes] = {}
 
     async def request(
         self,
@@ -155,9 +173,7 @@ class PooledConnections:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         request = self._written(method, parts, headers, body)
         key = (parts.scheme, host, port)
-        origin = self._origins.get(key)
-        if origin is None:
-            origin = self._origins[key] = _Origin()
+        origin = self._origins.get(key) or self._new_origin(key)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Reply] = loop.create_future()
         exchange: _Exchange | None = None
@@ -166,6 +182,9 @@ class PooledConnections:
         try:
             for _ in range(2):
                 exchange = await self._connection(key, origin, timeout_s)
+                if future.done():
+                    # The wait for a connection took all the time: nothing was written, and nothing will be.
+                    raise Unavailable("http.no_connection", "no connection was free in time", retry_after_s=1)
                 reused = exchange.exchanges > 0
                 exchange.ask(request, future)
                 try:
@@ -174,14 +193,17 @@ class PooledConnections:
                     # A kept connection that the other side had closed meanwhile: the request was never read.
                     if not (reused and error.code == "http.connection_lost" and method in ("GET", "HEAD", "PUT")):
                         raise
+                    self._give_back(origin, exchange)
+                    exchange = None
                     future = loop.create_future()
                     timer.cancel()
                     timer = loop.call_later(timeout_s, _time_out, future)
             raise Unavailable("http.connection_lost", "the other side closed the connection twice", doubtful=True)
         finally:
             timer.cancel()
+            failed = not future.done() or future.cancelled() or future.exception() is not None
             if exchange is not None:
-                if not future.done() or future.cancelled() or future.exception() is not None:
+                if failed:
                     exchange.close()
                 self._give_back(origin, exchange)
 
@@ -192,6 +214,15 @@ class PooledConnections:
                 exchange.close()
             origin.idle.clear()
         self._origins.clear()
+
+    def _new_origin(self, key: tuple[str, str, int]) -> _Origin:
+        if len(self._origins) >= _ORIGINS_MAX:
+            resting = [known for known, origin in self._origins.items() if origin.open == len(origin.idle)]
+            for known in resting[: max(1, len(self._origins) - _ORIGINS_MAX + 1)]:
+                for exchange in self._origins.pop(known).idle:
+                    exchange.close()
+        origin = self._origins[key] = _Origin()
+        return origin
 
     async def _connection(self, key: tuple[str, str, int], origin: _Origin, timeout_s: float) -> _Exchange:
         while True:
