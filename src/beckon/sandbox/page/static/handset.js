@@ -1,5 +1,6 @@
 // The customer's phone: which app is open, what is new, the browser over it.
 
+const STAYS_MS = 8_000;
 const small = matchMedia("(max-width: 48rem)");
 
 export class Handset {
@@ -70,6 +71,9 @@ export class Handset {
     this.note.dataset.app = "";
     this.note.dataset.opens = news.app;
     this.note.hidden = false;
+    // On a phone that is in use it goes by itself; the count on the app stays.
+    clearTimeout(this.fades);
+    if (this.awake) this.fades = setTimeout(() => (this.note.hidden = true), STAYS_MS);
     const dot = document.querySelector('.dock [data-show="customer"] .dock-dot');
     if (document.body.dataset.panel !== "customer") dot.hidden = false;
   }
