@@ -52,6 +52,8 @@ _SAME = {"nb": "no", "nn": "no"}
 _WHOLE = frozenset({"ISK", "JPY", "KRW", "HUF"})
 
 AMOUNT_MAX = Decimal(10) ** 15
+#: A number below this one counts seconds since 1970, and not milliseconds.
+SECONDS_MAX = 10**11
 
 
 def language(locale: str) -> str:
@@ -73,13 +75,13 @@ def zone(name: str) -> tzinfo:
 
 
 def moment(value: object, time_zone: str) -> datetime:
-    """Read an instant (RFC 3339, or our milliseconds) or a day, in this time zone. Raises ``Refused``."""
+    """Read an instant (RFC 3339, or epoch seconds or milliseconds) or a day, in this time zone. Raises ``Refused``."""
     here = zone(time_zone)
     try:
         if isinstance(value, bool):
             raise ValueError
         if isinstance(value, (int, float)):
-            return datetime.fromtimestamp(value / 1000, here)
+            return datetime.fromtimestamp(value / 1000 if abs(value) >= SECONDS_MAX else value, here)
         if isinstance(value, datetime):
             return value.astimezone(here) if value.tzinfo else value.replace(tzinfo=here)
         if isinstance(value, date):

@@ -12,7 +12,7 @@ from typing import Any
 from cel_expr_python import cel
 
 from beckon.core.errors import Refused
-from beckon.flows.weight import closest, weigh
+from beckon.core.measures import closest, weigh
 
 #: The longest condition, as written.
 SOURCE_CHARS_MAX = 1_000

@@ -10,13 +10,13 @@ from typing import Any
 
 import msgspec
 
+from beckon.core.measures import closest
 from beckon.core.problems import Problem
 from beckon.flows import steps as made
 from beckon.flows.conditions import Condition, Constant, Expression
 from beckon.flows.definition import Flow, FlowProblems, parse_flow
 from beckon.flows.matching import CONTACT
 from beckon.flows.schema_paths import stray_path
-from beckon.flows.weight import closest
 
 #: The event types that Beckon itself says; every workspace knows them.
 OUR_TYPES = frozenset(

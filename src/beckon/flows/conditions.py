@@ -1,11 +1,10 @@
 """What stands in a flow's texts and values, compiled once: constants, plain paths, Liquid, objects of these, and CEL.
 
-Most of what people write is a constant or one dotted path, ``{{ event.data.visit }}``; these never reach Liquid. A
-YAML string that is exactly one ``{{ … }}`` is a *native expression*: it passes the value itself on, an object or a
-number, and not its text. Everything here is pure; whatever goes wrong is a ``Refused`` with a code.
+Most of what people write is a constant or one dotted path, ``{{ event.data.visit }}``; these never reach Liquid (see
+``core.liquid_text``). A YAML string that is exactly one ``{{ … }}`` is a *native expression*: it passes the value
+itself on, an object or a number, and not its text. All of it is pure; what goes wrong is a ``Refused``.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
@@ -13,11 +12,11 @@ from zoneinfo import ZoneInfo
 from beckon.core.clock import iso
 from beckon.core.contact import Contact
 from beckon.core.errors import Refused
-from beckon.flows import bounded_liquid
+from beckon.core.liquid_text import Text, as_text
+from beckon.core.liquid_text import compile_text as compile_liquid
+from beckon.core.measures import closest, weigh
 from beckon.flows.bounded_cel import Condition
-from beckon.flows.bounded_liquid import OUTPUT_BYTES_MAX, as_text
 from beckon.flows.timers import zone_of
-from beckon.flows.weight import closest, weigh
 
 __all__ = [
     "ROOTS",
@@ -35,23 +34,22 @@ __all__ = [
 #: The names that every expression may use; saved results, set values and loop items come on top.
 ROOTS = frozenset({"event", "contact", "run", "now"})
 
-#: Liquid tags in one text: reading them costs their number times the text's length.
-TAGS_MAX = 300
+#: The longest text of a flow, in characters: it is a step's, not a page's.
+SOURCE_CHARS_MAX = 8_000
+#: The longest text that one may make, in characters.
+OUTPUT_CHARS_MAX = 32_768
 
 #: How deep objects may nest in a flow's text.
 BUILT_DEPTH_MAX = 20
-
-_LITERALS = frozenset({"true", "false", "nil", "null", "empty", "blank"})
-_SPECIAL = frozenset({"size", "first", "last"})
-_NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
-_OUTPUT = re.compile(rf"\{{\{{-?\s*({_NAME}(?:\.{_NAME})*)\s*-?\}}\}}")
-_ANY_TAG = re.compile(r"\{\{|\{%")
 
 Path = tuple[str, ...]
 
 
 class Scope(dict[str, Any]):
-    """The names that expressions see; ``contact``, ``run`` and ``now`` are made when first asked for."""
+    """The names that expressions see; ``contact``, ``run`` and ``now`` are made when first asked for.
+
+    So are ``time_zone`` and ``locale``, by which filters write days and amounts.
+    """
 
     __slots__ = ("_contact", "_run_words", "_zone", "_zone_name", "now_ms")
 
@@ -78,6 +76,10 @@ class Scope(dict[str, Any]):
             made = dict(self._run_words or {})
         elif name == "now":
             made = iso(self.now_ms)
+        elif name == "time_zone":
+            made = self.zone.key
+        elif name == "locale":
+            made = self["contact"].get("locale") or ""
         else:
             raise KeyError(name)
         self[name] = made
@@ -148,72 +150,30 @@ class Constant:
         return self.words
 
 
-class Dotted:
-    """One plain path: ``{{ event.data.visit }}``."""
+class Liquid:
+    """Text with Liquid in it; exactly one ``{{ … }}`` gives the value itself."""
 
-    __slots__ = ("_first", "_rest", "paths", "source")
+    __slots__ = ("_text", "paths", "source")
 
-    def __init__(self, path: Path, source: str = "") -> None:
-        self._first = path[0]
-        self._rest = path[1:]
-        self.paths: tuple[Path, ...] = (path,)
-        self.source = source or "{{ " + ".".join(path) + " }}"
+    def __init__(self, source: str) -> None:
+        self._text: Text = compile_liquid(source)
+        self.source = source
+        self.paths = self._text.paths
 
     def value(self, scope: Scope) -> Any:
-        try:
-            found = scope[self._first]
-            for name in self._rest:
-                found = found[name]
-        except (KeyError, TypeError, IndexError):
-            why = f"{'.'.join(self.paths[0])} is missing."
-            raise Refused("flow.missing_value", why) from None
+        found = self._text.value(scope)
         kind = type(found)
         if kind is dict or kind is list:
             weigh(found)
+        elif kind is str and len(found) > OUTPUT_CHARS_MAX and not self._text.native:
+            raise _too_long()
         return found
 
     def text(self, scope: Scope) -> str:
-        found = self.value(scope)
-        return found if type(found) is str else as_text(found)
-
-
-class Mixed:
-    """Text with plain paths in it: ``Hello {{ event.data.name }}!``"""
-
-    __slots__ = ("_parts", "paths", "source")
-
-    def __init__(self, parts: tuple[str | Dotted, ...], source: str) -> None:
-        self._parts = parts
-        self.source = source
-        self.paths = tuple(part.paths[0] for part in parts if not isinstance(part, str))
-
-    def value(self, scope: Scope) -> str:
-        text = "".join([part if type(part) is str else part.text(scope) for part in self._parts])  # type: ignore[union-attr]
-        if len(text) > OUTPUT_BYTES_MAX:
-            raise Refused("flow.text_too_long", f"The text is longer than {OUTPUT_BYTES_MAX} characters.")
-        return text
-
-    text = value
-
-
-class Liquid:
-    """Text with any Liquid in it; exactly one ``{{ … }}`` gives the value itself."""
-
-    __slots__ = ("_native", "_template", "paths", "source")
-
-    def __init__(self, source: str) -> None:
-        self._template = bounded_liquid.parse_liquid(source)
-        self._native = bounded_liquid.native_expression(self._template)
-        self.source = source
-        self.paths = tuple(bounded_liquid.global_paths(self._template))
-
-    def value(self, scope: Scope) -> Any:
-        if self._native is not None:
-            return bounded_liquid.evaluate(self._template, self._native, scope, scope.zone)
-        return bounded_liquid.render(self._template, scope, scope.zone)
-
-    def text(self, scope: Scope) -> str:
-        return bounded_liquid.render(self._template, scope, scope.zone)
+        words = self._text.render(scope)
+        if len(words) > OUTPUT_CHARS_MAX:
+            raise _too_long()
+        return words
 
 
 class Built:
@@ -242,11 +202,14 @@ class Built:
 
 def compile_text(source: str, names: frozenset[str]) -> Expression:
     """Compile a text with Liquid. Raises ``Refused`` for wrong syntax, and for names that no one will have set."""
-    if "{" not in source or _ANY_TAG.search(source) is None:
-        return Constant(_fitting(source))
-    expression = _plain_parts(_fitting(source)) or Liquid(source)
+    if len(source) > SOURCE_CHARS_MAX:
+        raise Refused("text.too_long", f"The text is longer than {SOURCE_CHARS_MAX} characters.")
+    if not _has_liquid(source):
+        return Constant(source)
+    expression = Liquid(source)
     for path in expression.paths:
-        _known(path, names, source)
+        if path and path[0] not in names:
+            raise Refused("flow.unknown_name", f"Nothing here is called {path[0]!r}{closest(path[0], names)}")
     return expression
 
 
@@ -255,7 +218,7 @@ def compile_value(raw: Any, names: frozenset[str], depth: int = BUILT_DEPTH_MAX)
     if isinstance(raw, str):
         return compile_text(raw, names)
     if depth <= 0:
-        raise Refused("flow.value_too_deep", f"The value nests deeper than {BUILT_DEPTH_MAX} levels.")
+        raise Refused("value.too_deep", f"The value nests deeper than {BUILT_DEPTH_MAX} levels.")
     if isinstance(raw, dict):
         built: Built = Built({str(name): compile_value(item, names, depth - 1) for name, item in raw.items()})
     elif isinstance(raw, list):
@@ -284,45 +247,17 @@ def render(template: str, scope: Mapping[str, Any], *, now_ms: int = 0) -> str:
     return compile_text(template, names).text(made)
 
 
-def _known(path: Path, names: frozenset[str], source: str) -> None:
-    if path and path[0] not in names:
-        raise Refused("flow.unknown_name", f"Nothing here is called {path[0]!r}{closest(path[0], names)}")
+def _too_long() -> Refused:
+    return Refused("text.too_long", f"The text made is longer than {OUTPUT_CHARS_MAX} characters.")
 
 
-def _fitting(source: str) -> str:
-    if len(source) > bounded_liquid.SOURCE_CHARS_MAX:
-        why = f"The text is longer than {bounded_liquid.SOURCE_CHARS_MAX} characters."
-        raise Refused("flow.text_too_long", why)
-    if source.count("{{") + source.count("{%") > TAGS_MAX:
-        raise Refused("flow.text_too_long", f"The text has more than {TAGS_MAX} Liquid tags.")
-    return source
-
-
-def _plain_parts(source: str) -> Expression | None:
-    """A path, or text with paths; None where Liquid itself is needed."""
-    parts: list[str | Dotted] = []
-    end = 0
-    for found in _OUTPUT.finditer(source):
-        path = tuple(found[1].split("."))
-        trims = found[0].startswith("{{-") or found[0].endswith("-}}")
-        if trims or path[0] in _LITERALS or not _SPECIAL.isdisjoint(path[1:]):
-            return None
-        if found.start() > end:
-            parts.append(source[end : found.start()])
-        parts.append(Dotted(path))
-        end = found.end()
-    if end < len(source):
-        parts.append(source[end:])
-    if any(isinstance(part, str) and _ANY_TAG.search(part) for part in parts):
-        return None
-    if len(parts) == 1 and isinstance(parts[0], Dotted):
-        return parts[0]
-    return Mixed(tuple(parts), source)
+def _has_liquid(source: str) -> bool:
+    return "{{" in source or "{%" in source
 
 
 def _all_constant(raw: Any) -> bool:
     if isinstance(raw, str):
-        return _ANY_TAG.search(raw) is None
+        return not _has_liquid(raw)
     if isinstance(raw, dict):
         return all(_all_constant(item) for item in raw.values())
     return all(_all_constant(item) for item in raw) if isinstance(raw, list) else True

@@ -17,7 +17,6 @@ from beckon.core.yaml_text import Located, YamlProblem, read_yaml
 from beckon.flows.conditions import (
     ROOTS,
     Condition,
-    Dotted,
     Expression,
     Scope,
     compile_condition,
@@ -39,7 +38,7 @@ OUTCOMES: dict[str, tuple[str, ...]] = {
     "http": ("http.completed", "http.failed"),
 }
 
-_DEFAULT_CONTACT = Dotted(("event", "data", "contact"))
+_DEFAULT_CONTACT = compile_text("{{ event.data.contact }}", ROOTS)
 
 
 class Limits(msgspec.Struct, frozen=True):

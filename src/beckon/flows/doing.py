@@ -6,8 +6,9 @@ from typing import Any
 from beckon.core import command as core
 from beckon.core.errors import Refused
 from beckon.core.ids import derived
+from beckon.core.liquid_text import as_text
+from beckon.core.measures import weigh
 from beckon.flows import steps as made
-from beckon.flows.bounded_liquid import as_text
 from beckon.flows.conditions import Expression, Scope
 from beckon.flows.definition import OUTCOMES, Flow
 from beckon.flows.matching import CONTACT, canonical, wait_key
@@ -24,7 +25,6 @@ from beckon.flows.timers import (
     say_duration,
     zone_named,
 )
-from beckon.flows.weight import weigh
 
 #: A wait without a time-out ends after this long.
 FOREVER_MS = DURATION_MAX_MS
@@ -361,7 +361,7 @@ def _named_values(doing: Doing, pairs: tuple[tuple[str, Expression], ...], whole
 
 def _limited(text: str) -> str:
     if len(text) > TEXT_CHARS_MAX:
-        raise Refused("flow.text_too_long", f"The text is longer than {TEXT_CHARS_MAX} characters.")
+        raise Refused("text.too_long", f"The text is longer than {TEXT_CHARS_MAX} characters.")
     return text
 
 

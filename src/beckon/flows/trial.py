@@ -26,13 +26,13 @@ import msgspec
 from beckon.core import command as core
 from beckon.core.clock import from_iso
 from beckon.core.errors import Refused
+from beckon.core.measures import closest
 from beckon.core.problems import Problem
 from beckon.core.yaml_text import YamlProblem, read_yaml
 from beckon.flows.definition import Flow, FlowProblems
 from beckon.flows.timers import parse_duration
 from beckon.flows.trial_expect import compare
 from beckon.flows.trial_world import World
-from beckon.flows.weight import closest
 
 #: When a trial begins unless it says otherwise: a Friday morning.
 STARTS_AT_MS = 1_795_165_200_000

@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 
 from beckon.core import command as core
+from beckon.core.measures import closest
 from beckon.flows.timers import parse_duration, say_duration
 from beckon.flows.trial_world import Asked, World
-from beckon.flows.weight import closest
 
 #: Expectations about the world at the end, rather than about a command.
 _AT_THE_END = ("waits", "ends", "runs")

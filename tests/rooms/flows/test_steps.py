@@ -387,7 +387,7 @@ def test_an_instant_that_has_passed_is_not_waited_for() -> None:
 @pytest.mark.parametrize(
     ("steps", "code"),
     [
-        ('- send: t\n  with: { slug: "{{ event.data.slugg }}" }', "flow.missing_value"),
+        ('- send: t\n  with: { slug: "{{ event.data.slugg }}" }', "text.missing_variable"),
         ('- send: t\n  to: "{{ event.data.visit.size }}"', "flow.no_contact"),
         ("- if: event.data.nothing == 1\n  then: []", "flow.missing_value"),
         ("- if: event.data.visit\n  then: []", "flow.not_yes_or_no"),
@@ -397,13 +397,13 @@ def test_an_instant_that_has_passed_is_not_waited_for() -> None:
         ('- http: "{{ event.data.visit }}"', "flow.url"),
         ('- http: { url: "https://x.example", headers: { A: "{{ event.data.lines }}" } }', "flow.header"),
         ('- wait_for: x.y\n  match: { a: "{{ event.data.none }}" }\n  timeout: 1h', "flow.match_empty"),
-        ('- note: "{{ event.data.long }}"', "flow.text_too_long"),
+        ('- note: "{{ event.data.long }}"', "text.too_long"),
         ('- send: t\n  with: "{{ event.data.visit }}"', "flow.no_object"),
         ("- send: { text: '{{ event.data.blank }}' }", "flow.empty_text"),
         ("- notify: '{{ event.data.blank }}'", "flow.empty_name"),
         (
             "- set: { a: '{{ event.data }}' }\n" + "- set: { a: { x: '{{ a }}', y: '{{ a }}' } }\n" * 60,
-            "flow.value_too_large",
+            "value.too_large",
         ),
     ],
 )

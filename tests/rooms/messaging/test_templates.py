@@ -90,7 +90,7 @@ def test_a_broken_template_says_all_that_is_wrong_with_its_lines() -> None:
         (3, "template.variable_name"),
         (5, "locale.tag"),
         (7, "template.unknown_key"),
-        (8, "text.syntax"),
+        (8, "text.unknown_filter"),
         (10, "template.button"),
         (11, "template.unknown_variable"),
         (12, "template.media"),

@@ -15,8 +15,8 @@ VALUE_WEIGHT_MAX = 262_144
 VALUE_DEPTH_MAX = 40
 
 #: Numbers beyond this many bits, or decimal digits, are no quantity of this world.
-NUMBER_BITS_MAX = 256
-NUMBER_DIGITS_MAX = 77
+NUMBER_BITS_MAX = 128
+NUMBER_DIGITS_MAX = 38
 
 
 def weigh(value: Any, most: int = VALUE_WEIGHT_MAX, depth: int = VALUE_DEPTH_MAX) -> int:
@@ -35,7 +35,7 @@ def weigh(value: Any, most: int = VALUE_WEIGHT_MAX, depth: int = VALUE_DEPTH_MAX
         return 8
     elif kind is dict or kind is list or kind is tuple:
         if depth <= 0:
-            raise Refused("flow.value_too_deep", f"A value nests deeper than {VALUE_DEPTH_MAX} levels.")
+            raise Refused("value.too_deep", f"A value nests deeper than {VALUE_DEPTH_MAX} levels.")
         weight = 2 + 2 * len(value)
         if weight > most:
             raise _too_large()
@@ -49,7 +49,7 @@ def weigh(value: Any, most: int = VALUE_WEIGHT_MAX, depth: int = VALUE_DEPTH_MAX
     elif kind is range:
         weight = 8 * len(value)
     elif kind is Decimal:
-        if not value.is_finite() or value.adjusted() > NUMBER_DIGITS_MAX:
+        if not value.is_finite() or abs(value.adjusted()) > NUMBER_DIGITS_MAX:
             raise _no_number()
         return 8
     elif kind is float:
@@ -64,11 +64,11 @@ def weigh(value: Any, most: int = VALUE_WEIGHT_MAX, depth: int = VALUE_DEPTH_MAX
 
 
 def _no_number() -> Refused:
-    return Refused("flow.value_too_large", f"A number is infinite, or has more than {NUMBER_DIGITS_MAX} digits.")
+    return Refused("value.too_large", f"A number is infinite, or has more than {NUMBER_DIGITS_MAX} digits.")
 
 
 def _too_large() -> Refused:
-    return Refused("flow.value_too_large", f"A value is larger than {VALUE_WEIGHT_MAX // 1024} KiB.")
+    return Refused("value.too_large", f"A value is larger than {VALUE_WEIGHT_MAX // 1024} KiB.")
 
 
 def closest(word: str, known: Collection[str]) -> str:
