@@ -156,6 +156,9 @@ class Beckon:
         self.hub.close()
         if self.carrier is not None:
             await self.carrier.close(self.settings.drain_s)
+        self.wheel.close()
+        if self._running:
+            await asyncio.wait(self._running, timeout=self.settings.drain_s)
         await self.intake.close()
         for task in self._running:
             task.cancel()
@@ -166,6 +169,8 @@ class Beckon:
                 end = providers[channel.provider].close
                 if end is not None:
                     await end(channel)
+            if isinstance(library.outside, PooledConnections):
+                await library.outside.close()
         await self.connections.close()
         await self.database.close()
 

@@ -21,7 +21,7 @@ from beckon.core.contact import Contact
 from beckon.core.delivery import Choice, Delivery
 from beckon.core.errors import BeckonError, Misconfigured, Refused, Unavailable, Unsupported
 from beckon.core.event import Event
-from beckon.core.message import Outbound, Rendered
+from beckon.core.message import Handed, Outbound, Rendered
 from beckon.intake.accept import Intake
 from beckon.messaging.channel import Connections
 from beckon.messaging.choose import Open, choose
@@ -29,7 +29,8 @@ from beckon.messaging.deliveries import tried
 from beckon.messaging.render import render
 from beckon.outbox.queue import Item, Queue, claim, removed, retried
 from beckon.outbox.rates import Rate
-from beckon.outbox.retry import Policy, Retry, decide
+from beckon.outbox.retry import Policy, Retry, decide, pause_ms
+from beckon.providers.provider import retry_after_s
 from beckon.store.changes import Changes
 from beckon.store.database import Database, within
 from beckon.store.tables import LINKS, OUTBOX, PROVIDER_IDS
@@ -46,6 +47,10 @@ _PAUSE_MS = 5_000
 #: Failures in a row after which a provider is left alone for a while.
 _FAILURES_MAX = 5
 _STORE_PAUSE_S = 0.5
+#: The longest id of a provider that is kept.
+_ID_MAX = 1_024
+#: Of an outcome that can't be kept whole, what says whose it is.
+_IN_SHORT = frozenset({"delivery", "run", "command", "attempt", "channel", "provider"})
 
 _contact = msgspec.json.Decoder(Contact).decode
 _delivery = msgspec.json.Decoder(Delivery).decode
@@ -103,14 +108,16 @@ class Carrier:
         self._rates: dict[tuple[str, str], Rate] = {}
         self._flying: dict[tuple[str, str], int] = {}
         self._failures: dict[tuple[str, str], int] = {}
-        #: chosen, but their provider is at its limit
-        self._held: dict[tuple[str, str], deque[Ready]] = {}
+        #: their provider is at its limit: they are chosen anew when it may be asked again
+        self._held: dict[tuple[str, str], deque[Item]] = {}
         #: outcomes that are taken in together, with what happens to their rows
         self._outcomes: list[tuple[Item, Event]] = []
         self._ended = Changes()
         self._taking: asyncio.Task[None] | None = None
         #: it looks for what to do, and may be waiting for the table.
         self._pumping = False
+        #: nothing new is begun any more.
+        self._closing = False
         #: messages handed over so far, for the benchmarks.
         self.handed = 0
 
@@ -120,49 +127,62 @@ class Carrier:
 
     async def recover(self, items: Sequence[Item]) -> None:
         """Judge what was in flight when the last process ended: it may have been handed over, or not."""
+        changes = Changes()
+        events = []
         for item in items:
             library = self._workspaces.get(item.workspace)
-            changes = Changes()
             item.attempt += 1
             hold = isinstance(item.command, Send) and library is not None and library.settings.doubtful == "hold"
             if hold:
-                changes = removed(item)
+                changes.delete(OUTBOX, (item.number,))
             else:
                 item.state, item.due_ms = "ready", 0
                 changes.upsert(OUTBOX, item.row())
             if isinstance(item.command, Send):
                 why = "the server stopped while this message was being handed over; it may have arrived"
-                event = self._event(
-                    item, "message.doubtful", {"attempt": item.attempt, "why": why, "held": hold}, str(item.attempt)
-                )
-                await self._intake.accept([event], alongside=changes)
-            else:
-                await self._database.commit(changes)
+                fields = {"attempt": item.attempt, "why": why, "held": hold}
+                events.append(self._event(item, "message.doubtful", fields, str(item.attempt)))
+        if items:
+            await self._intake.accept(events, alongside=changes)
 
     async def run(self) -> None:
-        """Carry until cancelled."""
-        while True:
+        """Carry until cancelled, or closed."""
+        while not self._closing:
             self._wake.clear()
             self._pumping = True
             try:
                 await self._pump()
-            except Unavailable as error:
-                log.warning("the store is unavailable, the carrier waits: %s", error)
+            except Exception as error:
+                if isinstance(error, Unavailable):
+                    log.warning("the store is unavailable, the carrier waits: %s", error)
+                else:
+                    log.error("the carrier goes on after a defect", exc_info=error)
                 self._queue.distrust()
                 await asyncio.sleep(_STORE_PAUSE_S)
                 self._wake.set()
-            self._pumping = False
+            finally:
+                self._pumping = False
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._pause_s())
 
     async def close(self, drain_s: float) -> None:
-        """Wait for what is in flight, but not for ever."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=drain_s)
-        if self._taking is not None:
-            await asyncio.wait([self._taking], timeout=drain_s)
-        for task in self._tasks:
+        """Begin nothing more, and wait for what is in flight, but not for ever."""
+        self._closing = True
+        self._wake.set()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + drain_s
+        while loop.time() < until:
+            under_way = {*self._tasks, *((self._taking,) if self._taking is not None else ())}
+            if under_way:
+                await asyncio.wait(under_way, timeout=until - loop.time(), return_when=asyncio.FIRST_COMPLETED)
+            elif self._pumping:
+                await asyncio.sleep(0.01)
+            else:
+                return
+        left = [*self._tasks, *((self._taking,) if self._taking is not None else ())]
+        for task in left:
             task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     @property
     def idle(self) -> bool:
@@ -201,13 +221,17 @@ class Carrier:
         return min(30.0, max(0.02, min(dues) / 1000)) if dues else None
 
     def admit(
-        self, items: Iterable[Item], contacts: Mapping[str, Contact], deliveries: Mapping[str, Delivery], changes: Changes
+        self,
+        items: Iterable[Item],
+        contacts: Mapping[str, Contact],
+        deliveries: Mapping[str, Delivery],
+        changes: Changes,
     ) -> list[Ready]:
         """Of a turn's new messages, those that may leave at once: they are written as in flight with the turn itself.
 
         Saves them a transaction of their own. What can't leave at once, or can't be said, goes the usual way.
         """
-        room = self._in_flight_max - len(self._tasks)
+        room = 0 if self._closing else self._in_flight_max - len(self._tasks)
         offers: dict[str, dict[str, Open]] = {}
         admitted: list[Ready] = []
         #: contacts one of whose messages must wait: those after it must not overtake it
@@ -254,31 +278,41 @@ class Carrier:
     ) -> Ready | None:
         try:
             ready = self._chosen(item, command, library, deliveries[item.id], contacts[item.lane], offers)
-        except BeckonError:
-            return None
+        except Exception:
+            return None  # the usual way says what is wrong
         return ready if isinstance(ready, Ready) and self._may_go(ready) else None
 
     async def _pump(self) -> None:
-        while True:
+        while not self._closing:
             now = self._clock.now_ms()
             if self._queue.wants_poll(now):
                 await self._queue.poll(now)
             room = self._in_flight_max - len(self._tasks)
-            launched = self._admit(room) if room > 0 else []
-            taken = self._queue.take(room - len(launched)) if room > len(launched) else []
-            if taken:
-                launched += await self._prepare(taken)
-            if not launched:
+            if room <= 0:
                 return
-            await self._launch(launched)
+            items = self._let_go(room, now)
+            items += self._queue.take(room - len(items))
+            if not items:
+                return
+            try:
+                contacts, deliveries = await self._load(items)
+            except BaseException:
+                for item in items:
+                    self._queue.back(item)
+                raise
+            launched = self._prepare(items, contacts, deliveries)
+            if launched:
+                await self._launch(launched)
 
-    def _admit(self, room: int) -> list[Ready | Item]:
-        """Of what was held back for its provider's sake: what may go now."""
-        launched: list[Ready | Item] = []
-        for held in self._held.values():
-            while held and len(launched) < room and self._may_go(held[0]):
-                launched.append(held.popleft())
-        return launched
+    def _let_go(self, room: int, now: int) -> list[Item]:
+        """Of what was held back for its provider's sake: what may go now, or on another channel."""
+        items: list[Item] = []
+        for key, held in self._held.items():
+            places = _PER_PROVIDER_MAX - self._flying.get(key, 0)
+            free = len(held) if self._long_pause(*key) else min(places, self._rates[key].free(now))
+            for _ in range(min(free, len(held), room - len(items))):
+                items.append(held.popleft())
+        return items
 
     def _may_go(self, ready: Ready) -> bool:
         key = (ready.item.workspace, ready.choice.provider)
@@ -294,9 +328,10 @@ class Carrier:
             rate = self._rates[key] = Rate(library.settings.rates.get(key[1], 0))
         return rate
 
-    async def _prepare(self, items: list[Item]) -> list[Ready | Item]:
+    def _prepare(
+        self, items: list[Item], contacts: Mapping[str, Contact], deliveries: Mapping[str, Delivery]
+    ) -> list[Ready | Item]:
         """Choose and render; what can't be said at all has its outcome at once."""
-        contacts, deliveries = await self._load(items)
         offers: dict[str, dict[str, Open]] = {}
         launched: list[Ready | Item] = []
         for item in items:
@@ -313,7 +348,8 @@ class Carrier:
                 offers[item.workspace] = self._offers(library)
             try:
                 ready = self._chosen(item, item.command, library, delivery, contact, offers[item.workspace])
-            except BeckonError as error:
+            except Exception as caught:
+                error = caught if isinstance(caught, BeckonError) else _defect(caught, item)
                 self._undeliverable(item, delivery, _unsaid(delivery, error), error.code)
                 continue
             if isinstance(ready, Choice):
@@ -321,7 +357,7 @@ class Carrier:
             elif self._may_go(ready):
                 launched.append(ready)
             else:
-                self._held.setdefault((item.workspace, ready.choice.provider), deque()).append(ready)
+                self._held.setdefault((item.workspace, ready.choice.provider), deque()).append(item)
         return launched
 
     async def _load(self, items: list[Item]) -> tuple[dict[str, Contact], dict[str, Delivery]]:
@@ -436,7 +472,7 @@ class Carrier:
             return rate.paused_why
         return None
 
-    async def _launch(self, launched: "list[Ready | Item]") -> None:
+    async def _launch(self, launched: "Sequence[Ready | Item]") -> None:
         items = [one if isinstance(one, Item) else one.item for one in launched]
         changes = claim(items)
         for one in launched:
@@ -444,17 +480,41 @@ class Carrier:
                 self._note_links(one, changes)
         try:
             await self._database.commit(changes)
-        except BeckonError:
-            for one in launched:
-                if isinstance(one, Ready):
-                    key = (one.item.workspace, one.choice.provider)
-                    self._flying[key] -= 1
-            for item in items:
-                item.state = "ready"
-                self._queue.back(item)
+        except Unavailable:
+            self._give_back(launched)
             raise
+        except Exception as error:
+            await self._launch_refused(launched, error)
+            return
         for one in launched:
             self._task(self._carry_message(one) if isinstance(one, Ready) else self._carry_command(one))
+
+    async def _launch_refused(self, launched: "Sequence[Ready | Item]", error: Exception) -> None:
+        """Something among this can't be written: it must not hold up its neighbours, so each goes on its own."""
+        if len(launched) > 1:
+            for index, one in enumerate(launched):
+                try:
+                    await self._launch([one])
+                except Unavailable:
+                    self._give_back(launched[index + 1 :])
+                    raise
+            return
+        (one,) = launched
+        if isinstance(one, Ready):
+            self._flying[one.item.workspace, one.choice.provider] -= 1
+            named = error if isinstance(error, BeckonError) else _defect(error, one.item)
+            self._undeliverable(one.item, one.delivery, _unsaid(one.delivery, named), named.code)
+        else:
+            self._failed(one, error if isinstance(error, BeckonError) else _defect(error, one))
+
+    def _give_back(self, launched: "Sequence[Ready | Item]") -> None:
+        """Nothing was written: they wait as before."""
+        for one in launched:
+            if isinstance(one, Ready):
+                self._flying[one.item.workspace, one.choice.provider] -= 1
+            item = one if isinstance(one, Item) else one.item
+            item.state = "ready"
+            self._queue.back(item)
 
     def _note_links(self, ready: Ready, changes: Changes) -> None:
         """The message's short links are durable before anybody can tap them."""
@@ -514,8 +574,7 @@ class Carrier:
         self._failures.pop(key, None)
         self.handed += 1
         fields = self._fields(ready)
-        fields["provider_id"] = handed.provider_id
-        self._ended.insert_new(PROVIDER_IDS, (choice.provider, handed.provider_id, item.id))
+        fields["provider_id"] = _id_of(handed)
         self._outcome(item, "message.sent", fields)
 
     async def _not_handed(self, ready: Ready, error: BeckonError) -> None:
@@ -534,7 +593,12 @@ class Carrier:
         if isinstance(decision, Retry):
             fields["retry_at_ms"] = decision.at_ms
             event = self._event(item, "message.retrying", fields, str(item.attempt + 1))
-            await self._accept([event], retried(item, decision.at_ms))
+            try:
+                await self._accept([event], retried(item, decision.at_ms))
+            except BeckonError as unkept:
+                # What the channel said can't be kept: that it failed is.
+                self._outcome(item, "message.failed", {**self._fields(ready), "code": unkept.code, "why": unkept.why})
+                return
             self._queue.later(item)
             self._wake.set()
         else:
@@ -544,7 +608,7 @@ class Carrier:
     def _failing(self, key: tuple[str, str], error: Unavailable, now: int) -> None:
         rate = self._rates[key]
         if error.retry_after_s is not None:
-            rate.pause(now, now + int(error.retry_after_s * 1000), f"{key[1]} asked for a pause: {error.why}")
+            rate.pause(now, now + pause_ms(error), f"{key[1]} asked for a pause: {error.why}")
             return
         failures = self._failures.get(key, 0) + 1
         self._failures[key] = failures
@@ -571,7 +635,7 @@ class Carrier:
 
     async def _drop(self, item: Item) -> None:
         log.error("the outbox holds a message that belongs to nobody: %s", item.id)
-        await self._database.commit(removed(item))
+        await self._accept([], removed(item))
         self._queue.done(item)
 
     async def _carry_command(self, item: Item) -> None:
@@ -592,14 +656,21 @@ class Carrier:
             first = library.settings.first_delay_ms if library is not None else 2_000
             decision = decide(Policy(attempts, first), error, item.attempt + 1, self._clock.now_ms())
             if isinstance(decision, Retry):
-                await self._database.commit(retried(item, decision.at_ms))
+                await self._accept([], retried(item, decision.at_ms))
                 self._queue.later(item)
                 self._wake.set()
-                return
-            fields = {"kind": error.kind, "code": error.code, "why": decision.reason}
-            type_ = "http.failed" if isinstance(command, Http) else "call.failed"
+            else:
+                self._failed(item, error, decision.reason)
+            return
         fields |= {"run": command.run, "command": command.id}
         self._outcome(item, type_, fields)
+
+    def _failed(self, item: Item, error: BeckonError, why: str = "") -> None:
+        """A command that isn't a message came to nothing."""
+        command = item.command
+        fields = {"kind": error.kind, "code": error.code, "why": why or error.why}
+        fields |= {"run": command.run, "command": command.id}
+        self._outcome(item, "http.failed" if isinstance(command, Http) else "call.failed", fields)
 
     async def _http(self, command: Http, item: Item) -> dict[str, Any]:
         library = self._workspaces.get(item.workspace)
@@ -616,9 +687,8 @@ class Carrier:
             command.method, command.url, headers=headers, body=body, timeout_s=command.timeout_ms / 1000
         )
         if reply.status == 429 or reply.status >= 500:
-            after = reply.headers.get("retry-after", "")
             raise Unavailable(
-                "http.status", f"the answer is {reply.status}", retry_after_s=float(after) if after.isdigit() else None
+                "http.status", f"the answer is {reply.status}", retry_after_s=retry_after_s(reply.headers)
             )
         if reply.status >= 400:
             raise Refused("http.status", f"the answer is {reply.status}")
@@ -673,8 +743,9 @@ class Carrier:
 
     def _outcome(self, item: Item, type_: str, fields: dict[str, Any]) -> None:
         """The command is done: its event goes in, its row goes away, with all others of this moment."""
-        self._outcomes.append((item, self._event(item, type_, fields, str(item.attempt + 1))))
-        self._ended.delete(OUTBOX, (item.number,))
+        event = self._event(item, type_, fields, str(item.attempt + 1))
+        self._outcomes.append((item, event))
+        _end(self._ended, item, event)
         if self._taking is None:
             self._taking = asyncio.ensure_future(self._take_in())
 
@@ -684,12 +755,28 @@ class Carrier:
             while self._outcomes:
                 outcomes, self._outcomes = self._outcomes, []
                 changes, self._ended = self._ended, Changes()
-                await self._accept([event for _, event in outcomes], changes)
+                try:
+                    await self._accept([event for _, event in outcomes], changes)
+                except BeckonError:
+                    # What can't be kept of one outcome must not cost the others theirs.
+                    for item, event in outcomes:
+                        await self._accept_in_short(item, event)
                 for item, _ in outcomes:
                     self._queue.done(item)
                 self._wake_for_more()
         finally:
             self._taking = None
+
+    async def _accept_in_short(self, item: Item, event: Event) -> None:
+        """Take one outcome in; where what it says can't be kept, that it happened."""
+        try:
+            await self._accept([event], _end(Changes(), item, event))
+        except BeckonError as error:
+            log.error("what the outcome of %s says can't be kept: %s", item.id, error)
+            fields = {key: value for key, value in event.data.items() if key in _IN_SHORT}
+            fields |= {"code": error.code, "why": error.why}
+            type_ = event.type.replace(".completed", ".failed")
+            await self._accept([msgspec.structs.replace(event, type=type_, data=fields)], removed(item))
 
     async def _accept(self, events: list[Event], changes: Changes) -> None:
         """Take the outcome in, however long the store needs: it must not be lost while the process lives."""
@@ -700,6 +787,23 @@ class Carrier:
             except Unavailable as error:
                 log.warning("an outcome waits for the store: %s", error)
                 await asyncio.sleep(_STORE_PAUSE_S)
+
+
+def _end(changes: Changes, item: Item, event: Event) -> Changes:
+    """The row goes away, and what the provider calls the message is kept, so that its receipts find it."""
+    changes.delete(OUTBOX, (item.number,))
+    if event.type == "message.sent" and event.data["provider_id"]:
+        changes.insert_new(PROVIDER_IDS, (event.data["provider"], event.data["provider_id"], item.id))
+    return changes
+
+
+def _id_of(handed: Handed) -> str:
+    """The provider's id; a channel from elsewhere may give anything, and the message is handed over all the same."""
+    id_ = getattr(handed, "provider_id", None)
+    if type(id_) is str and len(id_) <= _ID_MAX and id_.isprintable():
+        return id_
+    log.error("the channel gave no id that can be kept: the message will have no receipts")
+    return ""
 
 
 def _defect(error: Exception, item: Item) -> Refused:

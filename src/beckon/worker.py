@@ -60,6 +60,7 @@ class Wheel:
         self.memory = Memory()
         self._effects = Effects(workspaces, queue, self.memory)
         self._wake = asyncio.Event()
+        self._closing = asyncio.Event()
         self._next_entry = 1
         self._next_timer_ms: int | None = None
         self._settling: list[tuple[int, asyncio.Future[None]]] = []
@@ -90,11 +91,11 @@ class Wheel:
         self._wake.set()
 
     async def run(self) -> None:
-        """Turn until cancelled."""
-        while True:
+        """Turn until cancelled, or closed."""
+        while not self._closing.is_set():
             self._wake.clear()
             try:
-                while await self.turn():
+                while not self._closing.is_set() and await self.turn():
                     pass
             except Exception as error:
                 await self._start_over(error)
@@ -105,6 +106,11 @@ class Wheel:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), timeout)
 
+    def close(self) -> None:
+        """Begin no further turn: ``run`` ends with the one that is under way."""
+        self._closing.set()
+        self._wake.set()
+
     async def _start_over(self, error: Exception) -> None:
         """The store failed us, in the middle of a turn perhaps: wait until it answers, and believe it alone.
 
@@ -114,7 +120,7 @@ class Wheel:
             log.warning("the store is unavailable, the wheel waits: %s", error)
         else:
             log.error("the wheel starts over after a defect", exc_info=error)
-        while True:
+        while not self._closing.is_set():
             await asyncio.sleep(_STORE_PAUSE_S)
             try:
                 # A write first: when it is through, so is whatever the store was still busy with.

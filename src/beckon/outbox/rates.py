@@ -1,5 +1,8 @@
 """Rates: how fast a provider may be asked, and when it is left alone. Pure: time is handed in."""
 
+#: Where there is no limit.
+_ANY_NUMBER = 1_000_000
+
 
 class Rate:
     """A token bucket: ``per_second`` on average, bursts of one second's worth. 0: no limit."""
@@ -16,21 +19,23 @@ class Rate:
 
     def take(self, now_ms: int) -> int:
         """0: go ahead, a token is taken. Else: milliseconds until one is there, or the pause ends."""
-        if now_ms < self._paused_at_ms:
-            # The clock was set back: what is left of a pause is no longer than it was at its beginning.
-            self.paused_until_ms -= self._paused_at_ms - now_ms
-            self._paused_at_ms = now_ms
-        if now_ms < self.paused_until_ms:
-            return self.paused_until_ms - now_ms
-        if not self.per_second:
-            return 0
-        full = max(1.0, self.per_second)
-        self._tokens = min(full, self._tokens + max(0, now_ms - self._at_ms) / 1000 * self.per_second)
-        self._at_ms = now_ms
+        left_ms = self._pause_left_ms(now_ms)
+        if left_ms or not self.per_second:
+            return left_ms
+        self._refill(now_ms)
         if self._tokens >= 1:
             self._tokens -= 1
             return 0
         return max(1, int((1 - self._tokens) / self.per_second * 1000) + 1)
+
+    def free(self, now_ms: int) -> int:
+        """How many could be taken now."""
+        if self._pause_left_ms(now_ms):
+            return 0
+        if not self.per_second:
+            return _ANY_NUMBER
+        self._refill(now_ms)
+        return int(self._tokens)
 
     def pause(self, now_ms: int, until_ms: int, why: str) -> None:
         """Leave the provider alone until then: it said so, or it does not answer."""
@@ -38,3 +43,15 @@ class Rate:
             self.paused_until_ms = until_ms
             self._paused_at_ms = now_ms
             self.paused_why = why
+
+    def _pause_left_ms(self, now_ms: int) -> int:
+        if now_ms < self._paused_at_ms:
+            # The clock was set back: what is left of a pause is no longer than it was at its beginning.
+            self.paused_until_ms -= self._paused_at_ms - now_ms
+            self._paused_at_ms = now_ms
+        return max(0, self.paused_until_ms - now_ms)
+
+    def _refill(self, now_ms: int) -> None:
+        full = max(1.0, self.per_second)
+        self._tokens = min(full, self._tokens + max(0, now_ms - self._at_ms) / 1000 * self.per_second)
+        self._at_ms = now_ms

@@ -4,6 +4,9 @@ import msgspec
 
 from beckon.core.errors import BeckonError, Unavailable
 
+#: A longer pause than this is not believed, whoever asks for it.
+PAUSE_MS_MAX = 3_600_000
+
 
 class Policy(msgspec.Struct, frozen=True):
     """How often, and how long between: the delay doubles from ``first_delay_ms`` up to ``delay_ms_max``."""
@@ -35,6 +38,10 @@ def decide(policy: Policy, error: BeckonError, attempt: int, now_ms: int) -> Ret
     if attempt >= policy.attempts_max:
         return GiveUp(f"{error.why} (tried {attempt} times)")
     delay = min(policy.first_delay_ms * (1 << (attempt - 1)), policy.delay_ms_max)
-    if error.retry_after_s is not None:
-        delay = max(delay, int(error.retry_after_s * 1000))
-    return Retry(now_ms + delay)
+    return Retry(now_ms + max(delay, pause_ms(error)))
+
+
+def pause_ms(error: Unavailable) -> int:
+    """How long the other side asks to be left alone; 0: it doesn't say."""
+    asked_s = error.retry_after_s
+    return int(min(asked_s * 1000, PAUSE_MS_MAX)) if asked_s is not None and asked_s > 0 else 0

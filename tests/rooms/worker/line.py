@@ -140,6 +140,13 @@ class Line:
         self.store = store
         self.sms = FakeChannel("sms", "twilio_sms")
         self.email = FakeChannel("email", "smtp")
+        self._closed = False
+
+    async def close(self) -> None:
+        """Close the server, once."""
+        if not self._closed:
+            self._closed = True
+            await self.beckon.close()
 
     @property
     def library(self) -> Any:
@@ -254,5 +261,5 @@ async def line(
             beckon.start()
         yield made
     finally:
-        made.library.channels.clear()
-        await beckon.close()
+        made.library.channels.clear()  # they have nothing to close
+        await made.close()
