@@ -671,6 +671,8 @@ class Effects:
             provider_id=str(fields.get("provider_id", "")),
         )
         delivery = after_attempt(delivery, attempt, choice=choice, retrying=event.type == "message.retrying")
+        # A time-out leaves it unknown whether the provider has it, as a crash does.
+        delivery.doubtful = delivery.doubtful or fields.get("doubtful") is True
         delivery.text = str(fields.get("text") or delivery.text)
         if event.type != "message.retrying":
             delivery.queued_number = 0
