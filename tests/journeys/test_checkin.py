@@ -1,5 +1,6 @@
 """The seed's story: the integrator recipe of the service check-in, A to H, and what may come in between."""
 
+import msgspec
 import pytest
 
 from beckon.demo import Stage
@@ -137,14 +138,19 @@ async def test_a_partners_own_json_starts_the_checkin_through_a_mapping(stage: S
         "event_id": "tj-1",
         "occurred_at": "2026-09-15T08:00:00Z",
         "appointment": {"id": "visit-1", "starts_at": "2026-09-18T08:30:00+02:00", "advisor": {"name": "Anouk"}},
-        "customer": {"first_name": "Anna", "last_name": "Janssens", "mobile": "0470 00 00 01", "language": "en"},
+        "customer": {
+            "first_name": "Anna",
+            "last_name": "Janssens",
+            "mobile": "0" + visit.contact.address("sms").removeprefix("+32"),
+            "language": "en",
+        },
         "checkin": {"slug": visit.visit.slug},
     }
     reply = await stage.cast.parts.connections.request(
         "POST",
         f"{stage.address}/v1/events?mapping=tjekvik",
         headers={"authorization": f"Bearer {stage.cast.parts.api_key}", "content-type": "application/json"},
-        body=_json(native),
+        body=msgspec.json.encode(native),
     )
     await stage.cast.quiet()
     assert reply.status == 202
@@ -152,9 +158,3 @@ async def test_a_partners_own_json_starts_the_checkin_through_a_mapping(stage: S
     page = await visit.contact_taps_the_button("whatsapp")
     assert invitation.template == "service_checkin_invite"
     assert page.url == visit.cast.wvp.url(visit.visit)
-
-
-def _json(value: object) -> bytes:
-    import msgspec
-
-    return msgspec.json.encode(value)

@@ -8,7 +8,7 @@ from beckon.inbox.entries import Error, Received, Results
 from beckon.inbox.reading import ShownEntry
 from beckon.sandbox.cast import Answer, Opened
 from beckon.sandbox.people import CHANNELS, Customer
-from beckon.sandbox.playing import ANSWERS, link_of
+from beckon.sandbox.playing import answers_of, link_of
 from beckon.sandbox.twins.party import Shown
 from beckon.sandbox.wvp.app import start_data
 
@@ -67,7 +67,7 @@ class ServiceVisit:
 
     async def contact_completes_the_checkin(self, page: Opened) -> Opened:
         """F: the contact goes through the app that the button opened."""
-        done = await self.cast.check_in(page.url, ANSWERS)
+        done = await self.cast.check_in(page.url, answers_of(self.contact))
         await self.cast.quiet()
         return done
 

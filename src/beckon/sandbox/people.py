@@ -24,10 +24,11 @@ class Customer(msgspec.Struct, kw_only=True, frozen=True):
 
     def address(self, channel: str) -> str:
         """The address on a channel, as that channel's twin knows it; whether the customer has it or not."""
-        phone = f"32470{self.number % 1_000_000:06d}"
-        word = "".join([letter for letter in self.name.lower() if letter.isascii() and letter.isalpha()]) or "customer"
+        phone = f"32470{(123_456 + 7_919 * self.number) % 1_000_000:06d}"
+        letters = "".join([letter if letter.isalpha() and letter.isascii() else "." for letter in self.name.lower()])
+        word = ".".join([part for part in letters.split(".") if part]) or "customer"
         return {
-            "oem_app": f"drv-{word}-{self.number}",
+            "oem_app": f"drive-{self.number:04d}",
             "whatsapp": phone,
             "sms": f"+{phone}",
             "email": f"{word}{self.number}@mail.example",

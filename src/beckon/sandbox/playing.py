@@ -24,15 +24,22 @@ _DURATION = re.compile(r"(\d+)(s|m|h|d)")
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _TEXT_MAX = 140
 
-#: What the customer answers in the check-in app, form by form.
-ANSWERS: dict[str, dict[str, Any]] = {
-    "contact": {"name": "Anna Janssens", "phone": "+32 470 12 34 56", "email": "anna.janssens@mail.example"},
-    "mileage": {"mileage": "45 300", "unit": "km"},
-    "wishes": {"wish": ["wash", "tyres"], "note": "A rattling noise at the front, above 80 km/h."},
-    "key": {"key_drop": "box"},
-    "consent": {"terms": "yes", "updates": "yes"},
-    "review": {},
-}
+
+def answers_of(customer: Customer) -> dict[str, dict[str, Any]]:
+    """What the customer answers in the check-in app, form by form; their addresses stay as the business knows them."""
+    by_phone = {"whatsapp", "sms"} & set(customer.has)
+    return {
+        "contact": {
+            "name": customer.name,
+            "phone": customer.address("sms") if by_phone else "",
+            "email": customer.address("email") if "email" in customer.has or not by_phone else "",
+        },
+        "mileage": {"mileage": "45 300", "unit": "km"},
+        "wishes": {"wish": ["wash", "tyres"], "note": "A rattling noise at the front, above 80 km/h."},
+        "key": {"key_drop": "box"},
+        "consent": {"terms": "yes", "updates": "yes"},
+        "review": {},
+    }
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -126,7 +133,7 @@ class _Player:
             await self._tap(step.tap)
         elif step.check_in:
             url = self._opened.url if self._opened is not None else cast.wvp.url(self._visit)
-            self._opened = await cast.check_in(url, ANSWERS)
+            self._opened = await cast.check_in(url, answers_of(customer))
         elif step.write is not None:
             await cast.write(customer, step.write.on, step.write.text)
         elif step.read:
