@@ -19,6 +19,7 @@ import msgspec
 
 from beckon.core.clock import Clock
 from beckon.core.errors import BeckonError, Misconfigured
+from beckon.core.spoken import zone
 from beckon.core.yaml_text import YamlProblem, read_yaml
 from beckon.flows.definition import Flow, FlowProblems, parse_flow
 from beckon.flows.matching import Shape
@@ -38,6 +39,14 @@ log = logging.getLogger("beckon.workspaces")
 _FILES_MAX = 500
 _FILE_SIZE_BYTES_MAX = 262_144
 
+#: The settings that may be uploaded.
+UPLOADABLE = frozenset(
+    (
+        *("name", "colour", "locale", "time_zone", "region", "channels", "rates", "attempts_max", "first_delay_ms"),
+        *("doubtful", "link_hours", "inboxes", "values"),
+    )
+)
+
 #: Types that only we say; a door refuses them from outside.
 OWN_TYPES = (
     "message.", "delivery.", "agent.", "conversation.", "link.", "template.", "definition.", "event.", "http.",
@@ -52,7 +61,9 @@ class Library:
 
     def __init__(self, workspace: str, settings: WorkspaceSettings, folder: Path) -> None:
         self.workspace = workspace
+        #: those in force: the folder's, and over them what was uploaded.
         self.settings = settings
+        self.of_folder = settings
         self.folder = folder
         self.templates: dict[str, Template] = {}
         self.schemas: dict[str, Schema | None] = {}
@@ -120,6 +131,8 @@ class Library:
             self.mappings[mapping.name] = mapping
         elif kind == "schema":
             self.schemas[name] = Schema(name, msgspec.json.decode(text))
+        elif kind == "settings":
+            self.settings = parse_settings(text, self.of_folder)
         else:
             raise Misconfigured("definition.kind", f"there is no definition of kind {kind!r}", field="kind")
 
@@ -170,6 +183,33 @@ def read_settings(folder: Path) -> WorkspaceSettings:
         return msgspec.convert(_from_environment(fields), WorkspaceSettings)
     except msgspec.ValidationError as error:
         raise Misconfigured("workspace.settings", f"{file}: {error}") from error
+
+
+def parse_settings(text: str, of_folder: WorkspaceSettings) -> WorkspaceSettings:
+    """The folder's settings with uploaded ones over them. Raises ``Misconfigured``.
+
+    Accounts, secrets and who may be called stay with those who have the folder.
+    """
+    try:
+        fields = read_yaml(text).value
+    except YamlProblem as error:
+        raise Misconfigured("settings.yaml", f"line {error.line}: {error.why}") from error
+    if not isinstance(fields, dict) or not fields:
+        raise Misconfigured("settings.form", "settings are an object of names and values")
+    for name in fields:
+        if name not in UPLOADABLE:
+            raise Misconfigured(
+                "settings.folder_only", f"what can be uploaded is {', '.join(sorted(UPLOADABLE))}", field=str(name)[:80]
+            )
+    try:
+        settings = msgspec.convert({**msgspec.to_builtins(of_folder), **fields}, WorkspaceSettings)
+    except msgspec.ValidationError as error:
+        raise Misconfigured("workspace.settings", str(error)) from error
+    try:
+        zone(settings.time_zone)
+    except BeckonError as error:
+        raise Misconfigured(error.code, error.why, field="time_zone") from error
+    return settings
 
 
 async def open_workspace(

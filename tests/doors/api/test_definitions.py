@@ -1,10 +1,11 @@
 """Definitions by the API: uploaded, checked, versioned, drawn."""
 
 import json
+from pathlib import Path
 
 import httpx
 
-from tests.doors.api.served import VISIT_FLOW, Served
+from tests.doors.api.served import VISIT_FLOW, Served, serving
 
 YAML = {"Content-Type": "application/yaml"}
 
@@ -117,3 +118,45 @@ def test_flows_are_drawn_and_their_language_is_published(client: httpx.Client) -
     assert "sandbox" in drawn.headers["content-security-policy"]
     assert client.get("/v1/flows/nothing/diagram.svg").status_code == 404
     assert client.get("/v1/flow.schema.json").json()["title"] == "Beckon flow"
+
+
+def test_uploaded_settings_go_over_those_of_the_folder(served: Served, client: httpx.Client) -> None:
+    text = "name: Garage Maes\nlocale: nl\ninboxes: { parts: { title: Parts } }\nchannels: [email, sms]\n"
+    assert put(client, "settings", "workspace", text).status_code == 201
+    settings = served.library().settings
+    assert (settings.name, settings.locale, settings.channels) == ("Garage Maes", "nl", ("email", "sms"))
+    assert settings.secrets == {"partner": "not-to-be-seen"}
+    contact = client.post("/v1/contacts", json={"phone": "+32473000099"}).json()["id"]
+    assert client.post(f"/v1/conversations/{contact}/assign", json={"inbox": "parts"}).status_code == 200
+
+    assert put(client, "settings", "workspace", "name: Garage Peeters\n").status_code == 200
+    assert served.library().settings.locale == "en", "the last upload counts, over the folder's"
+    for text, code, field in (
+        ("secrets: { partner: mine }", "settings.folder_only", "secrets"),
+        ("providers: {}", "settings.folder_only", "providers"),
+        ("allowed_hosts: ['169.254.169.254']", "settings.folder_only", "allowed_hosts"),
+        ("name: { env: HOME }", "workspace.settings", None),
+        ("time_zone: Mars/Base", "time.zone", "time_zone"),
+        ("[]", "settings.form", None),
+        ("a: [", "settings.yaml", None),
+    ):
+        refused = put(client, "settings", "workspace", text)
+        assert (refused.status_code, refused.json()["code"], refused.json().get("field")) == (422, code, field)
+    assert put(client, "settings", "another", "name: x").json()["code"] == "definition.name"
+
+
+async def test_uploads_outlive_a_restart(tmp_path: Path) -> None:
+    with serving(tmp_path) as first:
+        client = first.client("definitions")
+        assert put(client, "settings", "workspace", "name: Garage Maes\n").status_code == 201
+        assert put(client, "schema", "ping.said", "{}").status_code == 201
+        assert put(client, "flow", "ping", PING).status_code == 201
+        changed = VISIT_FLOW.replace("24h", "48h")
+        assert put(client, "flow", "visit", changed).status_code == 200
+    with serving(tmp_path) as second:
+        library = second.library()
+        assert library.settings.name == "Garage Maes"
+        assert library.knows("ping.said")
+        client = second.client("read")
+        assert client.get("/v1/definitions/flow/visit").json()["text"] == changed
+        assert library.flows["visit"].version == client.get("/v1/definitions/flow/visit").json()["version"]

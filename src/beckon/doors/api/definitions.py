@@ -1,4 +1,4 @@
-"""``/v1/definitions``: flows, templates, mappings and schemas: read, checked, uploaded."""
+"""``/v1/definitions``: flows, templates, mappings, schemas and settings: read, checked, uploaded."""
 
 import asyncio
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ from beckon.intake.mappings import parse_mapping
 from beckon.intake.schemas import Schema
 from beckon.messaging.templates import parse_template
 from beckon.store.changes import Row
-from beckon.workspaces import OWN_TYPES, version_of
+from beckon.workspaces import OWN_TYPES, parse_settings, version_of
 
 #: Problems that one answer tells of.
 _PROBLEMS_MAX = 100
@@ -46,7 +46,7 @@ VersionWanted = Annotated[str, Meta(pattern=r"^[0-9a-zA-Z_.-]{0,64}$", descripti
 class DefinitionsQuery(msgspec.Struct, frozen=True):
     """Which definitions; without a kind, all."""
 
-    kind: Literal["", "flow", "template", "mapping", "schema"] = ""
+    kind: Literal["", "flow", "template", "mapping", "schema", "settings"] = ""
     after: NameKey = ""
     limit: Limit = 50
 
@@ -144,6 +144,9 @@ def _checked(ask: Ask[Any, str], kind: str, name: str, text: str) -> list[Proble
             _same_name(parse_template(text).name, name)
         elif kind == "mapping":
             _same_name(parse_mapping(text).name, name)
+        elif kind == "settings":
+            _same_name("workspace", name)
+            parse_settings(text, ask.library.of_folder)
         else:
             _check_schema(name, text)
     except Problems as error:
@@ -215,7 +218,7 @@ OPERATIONS = (
         path="/v1/definitions",
         name="list_definitions",
         tag="Definitions",
-        summary="List the current flows, templates, mappings and schemas",
+        summary="List the current flows, templates, mappings, schemas and uploaded settings",
         scope="read",
         act=list_definitions,
         query=DefinitionsQuery,
@@ -239,7 +242,8 @@ OPERATIONS = (
         tag="Definitions",
         summary="Upload a definition: checked, then current at once",
         words="Runs keep the version that they began with. What is wrong is refused with the line of each problem; "
-        "warnings come with the answer. The same text again changes nothing.",
+        "warnings come with the answer. The same text again changes nothing. Settings have the name `workspace` and go "
+        "over those of the folder.",
         scope="definitions",
         act=upload,
         body=str,

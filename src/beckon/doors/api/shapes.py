@@ -21,7 +21,7 @@ Instant = Annotated[
 ContactId = Annotated[str, Meta(pattern=r"^con_[0-9a-z]{1,40}$")]
 Position = Annotated[int, Meta(ge=0)]
 State = Annotated[str, Meta(extra_json_schema={"enum": sorted(DELIVERY_STATES)})]
-Kind = Literal["flow", "template", "mapping", "schema"]
+Kind = Literal["flow", "template", "mapping", "schema", "settings"]
 
 
 class AddressShown(msgspec.Struct, frozen=True):
@@ -212,7 +212,7 @@ class EventShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DefinitionShown(msgspec.Struct, frozen=True, kw_only=True):
-    """One version of a flow, a template, a mapping or a schema."""
+    """One version of a flow, a template, a mapping, a schema or the settings."""
 
     kind: Kind
     name: str
