@@ -35,7 +35,7 @@ from beckon.store.tables import (
 )
 
 #: Rows of each kind that stay at hand between turns.
-_RECENT_MAX = 8_000
+_RECENT_MAX = 16_000
 
 _encode = msgspec.json.Encoder().encode
 _contact = msgspec.json.Decoder(Contact).decode
