@@ -122,14 +122,17 @@ async def conversations(
     if len(rows) > PAGE:
         last = rows[PAGE - 1]
         return Page(tuple(items), write_key(_int(last[7]), str(last[0])))
-    return Page(tuple(items), await _beyond(reader, window) if wanted.narrow else "")
+    return Page(
+        tuple(items), await beyond(reader, "conversations", ("changed_ms", "contact"), window) if wanted.narrow else ""
+    )
 
 
-async def _beyond(reader: Reader, window: list[Value]) -> str:
-    """The key after the last row that a filter looked at, where there are more."""
+async def beyond(reader: Reader, table: str, order: tuple[str, str], window: Sequence[Value]) -> str:
+    """The key after the last row that a filter looked at, where there are more. ``window``: workspace and key."""
+    at, id = order
     last = await reader.fetch(
-        "SELECT changed_ms, contact FROM conversations WHERE workspace = ? AND (changed_ms, contact) < (?, ?)"
-        " ORDER BY changed_ms DESC, contact DESC LIMIT 1 OFFSET ?",
+        f"SELECT {at}, {id} FROM {table} WHERE workspace = ? AND ({at}, {id}) < (?, ?)"
+        f" ORDER BY {at} DESC, {id} DESC LIMIT 1 OFFSET ?",
         [*window, LOOK_MAX - 1],
     )
     return write_key(_int(last[0][0]), str(last[0][1])) if last else ""
@@ -147,12 +150,12 @@ def _conditions(wanted: ConversationFilter) -> tuple[str, list[Value]]:
     if wanted.search:
         text = wanted.search.strip()[:SEARCH_MAX]
         either = ["lower(k.name) LIKE ? ESCAPE '!'", "k.name LIKE ? ESCAPE '!'", "k.name LIKE ? ESCAPE '!'"]
-        values += [_piece(text.lower()), _piece(text), _piece(text.title())]
+        values += [piece(text.lower()), piece(text), piece(text.title())]
         digits = _digits(text)
         if digits or "@" in text:
             # The contact's body holds its addresses; four digits or an @ hardly match anything else in it.
             either.append("lower(k.body) LIKE ? ESCAPE '!'")
-            values.append(_piece(digits or text.lower()))
+            values.append(piece(digits or text.lower()))
         said.append("(" + " OR ".join(either) + ")")
     return (" WHERE " + " AND ".join(said) if said else ""), values
 
@@ -167,7 +170,7 @@ async def _at_address(reader: Reader, workspace: str, wanted: ConversationFilter
     rows = await reader.fetch(
         "SELECT DISTINCT contact FROM addresses WHERE workspace = ? AND channel IN"
         " ('sms', 'whatsapp', 'email', 'oem_app')"
-        f" AND external_id IN ({_marks(len(ids))}) LIMIT 20",
+        f" AND external_id IN ({marks(len(ids))}) LIMIT 20",
         [workspace, *ids],
     )
     if not rows:
@@ -175,7 +178,7 @@ async def _at_address(reader: Reader, workspace: str, wanted: ConversationFilter
     found = await reader.fetch(
         "SELECT v.contact, v.workspace, v.state, v.inbox, v.agent, v.unread, v.preview, v.changed_ms, k.name, k.body"
         " FROM conversations v LEFT JOIN contacts k ON k.id = v.contact"
-        f" WHERE v.contact IN ({_marks(len(rows))}) AND v.workspace = ?",
+        f" WHERE v.contact IN ({marks(len(rows))}) AND v.workspace = ?",
         [*[str(row[0]) for row in rows], workspace],
     )
     listed = [_listed(row) for row in found]
@@ -239,7 +242,7 @@ async def deliveries_by_id(reader: Reader, workspace: str, ids: Iterable[str]) -
     if not wanted:
         return {}
     rows = await reader.fetch(
-        f"SELECT id, body FROM deliveries WHERE workspace = ? AND id IN ({_marks(len(wanted))})",
+        f"SELECT id, body FROM deliveries WHERE workspace = ? AND id IN ({marks(len(wanted))})",
         [workspace, *wanted],
     )
     return {str(row[0]): _delivery.decode(str(row[1])) for row in rows}
@@ -251,7 +254,7 @@ async def names_of(reader: Reader, workspace: str, people: Iterable[str]) -> dic
     if not wanted:
         return {}
     rows = await reader.fetch(
-        f"SELECT id, name FROM people WHERE workspace = ? AND id IN ({_marks(len(wanted))})",
+        f"SELECT id, name FROM people WHERE workspace = ? AND id IN ({marks(len(wanted))})",
         [workspace, *wanted],
     )
     return {str(row[0]): str(row[1]) for row in rows}
@@ -263,7 +266,7 @@ async def contact_names(reader: Reader, workspace: str, ids: Iterable[str]) -> d
     if not wanted:
         return {}
     rows = await reader.fetch(
-        f"SELECT id, name, body FROM contacts WHERE workspace = ? AND id IN ({_marks(len(wanted))})",
+        f"SELECT id, name, body FROM contacts WHERE workspace = ? AND id IN ({marks(len(wanted))})",
         [workspace, *wanted],
     )
     return {str(row[0]): _name(row[1], row[2]) for row in rows}
@@ -336,13 +339,20 @@ def _digits(text: str) -> str:
     return digits.lstrip("0")
 
 
-def _piece(text: str) -> str:
+def escaped(text: str) -> str:
+    """A text that stands for itself in ``LIKE … ESCAPE '!'``."""
     for sign in "!%_":
         text = text.replace(sign, "!" + sign)
-    return f"%{text}%"
+    return text
 
 
-def _marks(count: int) -> str:
+def piece(text: str) -> str:
+    """The pattern of what holds this text, for ``LIKE … ESCAPE '!'``."""
+    return f"%{escaped(text)}%"
+
+
+def marks(count: int) -> str:
+    """As many placeholders."""
     return ", ".join(["?"] * count)
 
 

@@ -5,9 +5,7 @@ A journey's package offers ``JOURNEY``. Its folder holds what a workspace starts
 Nothing is registered by hand: packages beside this file, and packages that offer the entry point ``beckon.journeys``.
 """
 
-import importlib
 import json
-import pkgutil
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -18,6 +16,7 @@ import msgspec
 
 import beckon.journeys
 from beckon.core.errors import Misconfigured
+from beckon.core.offered import offered
 from beckon.inbox.cards import Card
 
 GROUP = "beckon.journeys"
@@ -61,20 +60,9 @@ def read_event_types(folder: Path) -> dict[str, dict[str, Any]]:
 def found() -> dict[str, Journey]:
     """Every journey by its name. Raises ``Misconfigured`` naming the one that can't be used."""
     journeys: dict[str, Journey] = {}
-    for module in sorted(pkgutil.iter_modules(beckon.journeys.__path__), key=lambda module: module.name):
-        if module.ispkg:
-            _add(journeys, module.name, _offered(f"beckon.journeys.{module.name}"))
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        _add(journeys, point.name, _offered(point.module, point.attr or "JOURNEY"))
+    for name, journey in offered("journey", beckon.journeys, entry_points(group=GROUP)):
+        _add(journeys, name, journey)
     return journeys
-
-
-def _offered(module: str, attribute: str = "JOURNEY") -> object:
-    try:
-        return getattr(importlib.import_module(module), attribute, None)
-    except Exception as error:
-        # A package of somebody else may fail in any way; the operator must know which one it is.
-        raise Misconfigured("journey.broken", f"{module} can't be imported: {type(error).__name__}: {error}") from error
 
 
 def _add(journeys: dict[str, Journey], name: str, journey: object) -> None:

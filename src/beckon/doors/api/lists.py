@@ -12,12 +12,11 @@ from beckon.core.event import Event
 from beckon.doors.api.parts import Page
 from beckon.flows.run import Run, decode_run
 from beckon.inbox.conversation import Conversation
+from beckon.inbox.reading import LOOK_MAX, beyond, marks, piece
 from beckon.intake.journal import event_from
 from beckon.store.changes import Row, Value
 from beckon.store.database import Database, joined
 
-#: Rows that one filtered question looks at; a page then says where the next question goes on.
-LOOK_MAX = 10_000
 _FIRST = (2**62, "~")
 
 T = TypeVar("T")
@@ -55,21 +54,18 @@ async def contacts(reader: Database, workspace: str, *, name: str, after: str, l
     rows = await reader.fetch(
         "SELECT k.id, k.name, k.body FROM (SELECT id, name, body FROM contacts WHERE id < ? AND workspace || '' = ?"
         f" ORDER BY id DESC LIMIT ?) k{like} ORDER BY k.id DESC LIMIT ?",
-        [*window, LOOK_MAX if name else limit + 1, *([_piece(name.lower())] if name else []), limit + 1],
+        [*window, LOOK_MAX if name else limit + 1, *([piece(name.lower())] if name else []), limit + 1],
     )  # fmt: skip
     items = [_contact(str(row[2])) for row in rows[:limit]]
     if len(rows) > limit:
         return Page(items, items[-1].id)
     if not name:
         return Page(items)
-    return Page(
-        items,
-        await _beyond(
-            reader,
-            "SELECT id FROM contacts WHERE id < ? AND workspace || '' = ? ORDER BY id DESC LIMIT 1 OFFSET ?",
-            window,
-        ),
+    last = await reader.fetch(
+        "SELECT id FROM contacts WHERE id < ? AND workspace || '' = ? ORDER BY id DESC LIMIT 1 OFFSET ?",
+        [*window, LOOK_MAX - 1],
     )
+    return Page(items, str(last[0][0]) if last else None)
 
 
 async def names(reader: Database, workspace: str, ids: Sequence[str]) -> dict[str, str]:
@@ -77,7 +73,7 @@ async def names(reader: Database, workspace: str, ids: Sequence[str]) -> dict[st
     if not ids:
         return {}
     rows = await reader.fetch(
-        f"SELECT id, name FROM contacts WHERE workspace = ? AND id IN ({_marks(len(ids))})", [workspace, *ids]
+        f"SELECT id, name FROM contacts WHERE workspace = ? AND id IN ({marks(len(ids))})", [workspace, *ids]
     )
     return {str(row[0]): str(row[1]) for row in rows}
 
@@ -282,30 +278,9 @@ async def _listed(
         return rows[:limit], f"{rows[limit - 1][-2]}.{rows[limit - 1][-1]}"
     if not conditions:
         return rows, None
-    last = await reader.fetch(
-        f"SELECT {at}, {id} FROM {table} WHERE workspace = ? AND ({at}, {id}) < (?, ?)"
-        f" ORDER BY {at} DESC, {id} DESC LIMIT 1 OFFSET ?",
-        [workspace, *before, LOOK_MAX - 1],
-    )
-    return rows, f"{last[0][0]}.{last[0][1]}" if last else None
-
-
-async def _beyond(reader: Database, sql: str, window: list[Value]) -> str | None:
-    """The key of the last row that a filter looked at, where there are more."""
-    last = await reader.fetch(sql, [*window, LOOK_MAX - 1])
-    return str(last[0][0]) if last else None
+    return rows, await beyond(reader, table, order, [workspace, *before]) or None
 
 
 async def _end(reader: Database) -> int:
     rows = await reader.fetch("SELECT max(position) FROM journal")
     return int(rows[0][0] or 0)
-
-
-def _piece(text: str) -> str:
-    for sign in "!%_":
-        text = text.replace(sign, "!" + sign)
-    return f"%{text}%"
-
-
-def _marks(count: int) -> str:
-    return ", ".join(["?"] * count)

@@ -1,13 +1,25 @@
 """Reading for the pages that only the team has: runs, deliveries, the event log, definitions."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
 from beckon.core.delivery import Delivery
 from beckon.core.event import Event
-from beckon.inbox.reading import LOOK_MAX, PAGE, Page, Reader, RunLine, read_key, run_line, whole, write_key
+from beckon.inbox.reading import (
+    LOOK_MAX,
+    PAGE,
+    Page,
+    Reader,
+    RunLine,
+    beyond,
+    escaped,
+    read_key,
+    run_line,
+    whole,
+    write_key,
+)
+from beckon.intake.journal import event_from
 from beckon.store.changes import Row, Value
 
 #: Positions of the journal that one filtered question looks at.
@@ -20,6 +32,9 @@ DEFINITIONS_MAX = 500
 APPROVALS_MAX = 1_000
 TROUBLE = ("doubtful", "undeliverable", "failed", "retrying")
 UNDER_WAY = ("queued", "scheduled", "sending", "sent")
+
+#: the order of runs and deliveries.
+_NEWEST = ("created_ms", "id")
 
 _delivery = msgspec.json.Decoder(Delivery)
 
@@ -69,7 +84,7 @@ async def runs(reader: Reader, workspace: str, *, status: str = "", flow: str = 
     items = tuple(map(run_line, rows[:PAGE]))
     if len(rows) > PAGE:
         return Page(items, write_key(items[-1].created_ms, items[-1].id))
-    return Page(items, await _beyond(reader, "runs", window) if where else "")
+    return Page(items, await beyond(reader, "runs", _NEWEST, window) if where else "")
 
 
 async def run_row(reader: Reader, workspace: str, id: str) -> tuple[RunLine, str] | None:
@@ -108,7 +123,7 @@ async def deliveries(
     if len(rows) > PAGE:
         last = items[-1].delivery
         return Page(items, write_key(last.created_ms, last.id))
-    return Page(items, await _beyond(reader, "deliveries", window) if where else "")
+    return Page(items, await beyond(reader, "deliveries", _NEWEST, window) if where else "")
 
 
 async def delivery_states(reader: Reader, workspace: str) -> dict[str, int]:
@@ -139,7 +154,7 @@ async def events(reader: Reader, workspace: str, *, type: str = "", source: str 
     for column, wanted in (("type", type), ("source", source)):
         if wanted.endswith("*"):
             said += f" AND {column} LIKE ? ESCAPE '!'"
-            values.append(_begins(wanted[:-1]))
+            values.append(escaped(wanted[:-1]) + "%")
         elif wanted:
             said += f" AND {column} = ?"
             values.append(wanted)
@@ -148,7 +163,7 @@ async def events(reader: Reader, workspace: str, *, type: str = "", source: str 
         f" WHERE position < ? AND position >= ? AND workspace = ?{said} ORDER BY position DESC LIMIT ?",
         [top, bottom, workspace, *values, PAGE + 1],
     )
-    items = tuple(map(_event, rows[:PAGE]))
+    items = tuple(map(event_from, rows[:PAGE]))
     if len(rows) > PAGE:
         return Page(items, str(items[-1].position))
     return Page(items, str(bottom) if bottom > 0 else "")
@@ -161,7 +176,7 @@ async def event(reader: Reader, workspace: str, position: int) -> Event | None:
         " WHERE position = ? AND workspace = ?",
         (position, workspace),
     )
-    return _event(rows[0]) if rows else None
+    return event_from(rows[0]) if rows else None
 
 
 async def definitions(reader: Reader, workspace: str, kind: str) -> tuple[Definition, ...]:
@@ -221,42 +236,10 @@ async def agents(reader: Reader, workspace: str) -> tuple[tuple[str, str], ...]:
     return tuple((str(row[0]), str(row[1])) for row in rows)
 
 
-async def _beyond(reader: Reader, table: str, window: list[Value]) -> str:
-    """The key after the last row that a filter looked at, where there are more."""
-    last = await reader.fetch(
-        f"SELECT created_ms, id FROM {table} WHERE workspace = ? AND (created_ms, id) < (?, ?)"
-        " ORDER BY created_ms DESC, id DESC LIMIT 1 OFFSET ?",
-        [*window, LOOK_MAX - 1],
-    )
-    return write_key(_int(last[0][0]), str(last[0][1])) if last else ""
-
-
 def _equal(wanted: dict[str, str]) -> tuple[str, list[Value]]:
     given = {column: value for column, value in wanted.items() if value}
     where = " AND ".join(f"{column} = ?" for column in given)
     return (f" WHERE {where}" if where else ""), list(given.values())
-
-
-def _begins(text: str) -> str:
-    for sign in "!%_":
-        text = text.replace(sign, "!" + sign)
-    return text + "%"
-
-
-def _event(row: Row) -> Event:
-    fields: Any = msgspec.json.decode(str(row[9]))
-    return Event(
-        position=_int(row[0]),
-        workspace=str(row[1]),
-        source=str(row[2]),
-        id=str(row[3]),
-        type=str(row[4]),
-        subject=None if row[5] is None else str(row[5]),
-        time_ms=_int(row[6]),
-        accepted_ms=_int(row[7]),
-        depth=_int(row[8]),
-        data=fields,
-    )
 
 
 def _definition(row: Row) -> Definition:
