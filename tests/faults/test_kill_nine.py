@@ -98,7 +98,7 @@ async def test_nothing_accepted_is_lost_or_done_twice_when_the_server_is_killed_
         load = Load(made)
         busy = await kill_again_and_again(made, load, random.Random(20261120))
         deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and _unfinished(made.folder):
+        while time.monotonic() < deadline and _unfinished(made.folder):  # noqa: ASYNC110 - other processes end it
             await asyncio.sleep(0.2)
         await asyncio.to_thread(made.wait_until_idle)
         numbers = {int(number): times for number, times in made.ask_sink("/numbers").items()}
