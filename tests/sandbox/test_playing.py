@@ -53,7 +53,7 @@ async def test_every_kind_of_check_can_differ(tmp_path: Path) -> None:
 def test_a_run_with_a_difference_exits_with_one(tmp_path: Path) -> None:
     program = (
         "import sys\n"
-        "import beckon.demo as demo\n"
+        "import beckon.demo.running as demo\n"
         "from beckon.sandbox.scenarios import read_scenarios\n"
         f"wrong = read_scenarios({WRONG!r}, 'wrong.yaml')\n"
         "demo.scenarios = lambda: {one.scenario: one for one in wrong}\n"
