@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 import msgspec
+import re2
 
 from beckon.core.errors import Misconfigured, Refused
 from beckon.core.liquid_text import Text, compile_text
@@ -27,6 +28,8 @@ sys.setrecursionlimit(_limit)
 #: One mapping may take so long, in milliseconds, and recurse so deep.
 _TIME_MS_MAX = 200
 _DEPTH_MAX = 100
+#: One regular expression, compiled.
+_PATTERN_SIZE_BYTES_MAX = 1_048_576
 
 
 class Mapped(msgspec.Struct, forbid_unknown_fields=True):
@@ -52,7 +55,7 @@ class Mapping:
             if language == "liquid":
                 self._liquid = compile_text(text)
             elif language == "jsonata":
-                jsonata.Jsonata(text)
+                jsonata.Jsonata(text, _pattern)
             else:
                 raise Misconfigured(
                     "mapping.language",
@@ -71,7 +74,7 @@ class Mapping:
                 result = msgspec.json.decode(self._liquid.render({"body": native}))
             else:
                 # A fresh one for each use: the expression keeps state while it runs.
-                expression = jsonata.Jsonata(self._text)
+                expression = jsonata.Jsonata(self._text, _pattern)
                 expression.set_validate_input(False)
                 frame = expression.create_frame()
                 frame.set_runtime_bounds(_TIME_MS_MAX, _DEPTH_MAX)
@@ -83,6 +86,18 @@ class Mapping:
             raise Refused("mapping.result", f"the mapping {self.name} gives no JSON: {error}") from error
         except (jsonata.JException, RecursionError) as error:
             raise Refused("mapping.failed", f"the mapping {self.name} fails on this body: {error}") from error
+
+
+def _pattern(pattern: str, flags: Any) -> Any:
+    """A regular expression by RE2: its time grows with the text, whatever the pattern, and it can't hang."""
+    options = re2.Options()
+    options.case_sensitive = not flags.case_insensitive
+    options.log_errors = False
+    options.max_mem = _PATTERN_SIZE_BYTES_MAX
+    try:
+        return re2.compile(f"(?m){pattern}" if flags.multiline else pattern, options)
+    except re2.error as error:
+        raise Refused("mapping.pattern", f"the regular expression /{pattern[:80]}/ is none: {error}") from error
 
 
 def parse_mapping(text: str, *, file: str = "") -> Mapping:
