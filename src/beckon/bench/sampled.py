@@ -10,7 +10,9 @@ import threading
 from collections import Counter
 from types import FrameType
 
-from beckon.cli import main
+from beckon.app import Beckon
+from beckon.serving import serve_app
+from beckon.settings import from_environment
 
 _EVERY_S = 0.003
 
@@ -57,11 +59,11 @@ def run() -> None:
 
     sampler = threading.Thread(target=sample, daemon=True)
     sampler.start()
-    sys.argv = ["beckon", "serve"]
     # The server hands a signal on when it has closed: this process has something left to say then.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    settings = from_environment()
     try:
-        main()
+        serve_app(Beckon(settings).app, settings.host, settings.port)
     finally:
         ended.set()
         sampler.join()
