@@ -25,6 +25,10 @@ TRANSITIONS: dict[str, frozenset[str]] = {
 FINAL = frozenset({"delivered", "read", "undeliverable", "cancelled"})
 
 
+#: States in which nothing has reached the contact, or nobody knows: a person may have it sent again.
+RESENDABLE = frozenset({"failed", "undeliverable", "cancelled", "doubtful"})
+
+
 def may_follow(before: str, after: str) -> bool:
     """Whether a delivery in state ``before`` may go to ``after``."""
     return after in TRANSITIONS[before]

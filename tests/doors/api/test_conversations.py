@@ -157,3 +157,34 @@ def test_a_doubtful_message_is_sent_again_only_if_a_duplicate_is_accepted(
     assert client.post(f"/v1/deliveries/{id_}/resend", json={"accept_duplicate": True}).status_code == 202
     served.settle()
     assert client.get(f"/v1/deliveries/{id_}").json()["state"] == "sent"
+
+
+def test_what_has_arrived_or_is_on_its_way_is_not_sent_again(
+    served: Served, client: httpx.Client, contact: str
+) -> None:
+    id_ = client.post("/v1/messages", json={"contact": contact, "text": "Hello"}).json()["id"]
+    served.settle()
+    sent = len(served.sms.sent)
+    refused = client.post(f"/v1/deliveries/{id_}/resend", json={"accept_duplicate": True})
+    assert (refused.status_code, refused.json()["code"]) == (409, "delivery.state")
+    # What has arrived stays arrived, whoever asks.
+    arrived = Event(
+        workspace="main",
+        source="providers/twilio_sms/AC1",
+        id=f"{id_}:delivered",
+        type="message.delivered",
+        time_ms=0,
+        data={"delivery": id_, "provider": "twilio_sms", "provider_id": f"fake-{sent}-{id_}"},
+    )
+    asked = Event(
+        workspace="main",
+        source="beckon/console",
+        id=f"{id_}.again",
+        type="delivery.resend_asked",
+        time_ms=0,
+        data={"delivery": id_, "contact": contact, "accept_duplicate": True},
+    )
+    served.run(served.beckon.settle([arrived, asked]))
+    served.settle()
+    assert len(served.sms.sent) == sent
+    assert client.get(f"/v1/deliveries/{id_}").json()["state"] == "delivered"

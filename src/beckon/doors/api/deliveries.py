@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from beckon.core.delivery import TRANSITIONS, may_follow
+from beckon.core.delivery import RESENDABLE, TRANSITIONS
 from beckon.core.errors import Refused
 from beckon.doors.api import lists
 from beckon.doors.api.acts import known_delivery, repeated, say
@@ -59,11 +59,9 @@ async def resend(ask: Ask[None, Resending | None]) -> DeliveryShown:
     delivery = await known_delivery(ask, ask.path["delivery"])
     accepts = ask.body is not None and ask.body.accept_duplicate
     if not await repeated(ask):
-        if delivery.queued_number or not (
-            may_follow(delivery.state, "queued") or may_follow(delivery.state, "sending")
-        ):
+        if delivery.queued_number or not (delivery.doubtful or delivery.state in RESENDABLE):
             raise Refused("delivery.state", f"a delivery that is {delivery.state} is not sent again")
-        if delivery.doubtful and not accepts:
+        if (delivery.doubtful or delivery.state == "doubtful") and not accepts:
             raise Refused(
                 "delivery.doubtful",
                 "the message may have arrived already; accept_duplicate says that it may come twice",
