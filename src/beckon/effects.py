@@ -782,6 +782,8 @@ class Effects:
         delivery = self._delivery(batch, event)
         if delivery is None or contact is None or delivery.queued_number:
             return
+        if delivery.state in ("delivered", "read"):
+            return
         if delivery.doubtful and fields.get("accept_duplicate") is not True:
             return
         delivery.fresh_from = len(delivery.attempts)
