@@ -123,6 +123,9 @@ class Batch:
         self.said: dict[str, object] = {}
         #: runs whose new waits may have been answered already
         self.asked_early: list[str] = []
+        #: receipts of this turn that wait for their outcome, and the keys under which nothing waits any longer
+        self.orphans: dict[str, list[Event]] = {}
+        self.adopted: dict[str, None] = {}
         #: (workspace, kind, name) → the row of a definition that this turn took
         self.uploaded: dict[tuple[str, str, str], Row] = {}
         #: messages to somebody whom a step named

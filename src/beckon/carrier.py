@@ -793,7 +793,8 @@ def _end(changes: Changes, item: Item, event: Event) -> Changes:
     """The row goes away, and what the provider calls the message is kept, so that its receipts find it."""
     changes.delete(OUTBOX, (item.number,))
     if event.type == "message.sent" and event.data["provider_id"]:
-        changes.insert_new(PROVIDER_IDS, (event.data["provider"], event.data["provider_id"], item.id))
+        row = (item.workspace, event.data["provider"], event.data["provider_id"], item.id)
+        changes.insert_new(PROVIDER_IDS, row)
     return changes
 
 

@@ -22,7 +22,7 @@ from beckon.flows.advance import DEPTH_MAX, Advance, Matched, Outcome, Started, 
 from beckon.flows.definition import Flow, contact_reference
 from beckon.flows.matching import keys_of
 from beckon.flows.run import FINAL as RUN_FINAL
-from beckon.flows.run import Run, Taken, Wait
+from beckon.flows.run import Failure, Run, Taken, Wait
 from beckon.inbox import conversation as talks
 from beckon.inbox.entries import entries_for, entry_for_notice, entry_for_post, entry_for_status, message_entry
 from beckon.intake.journal import event_from
@@ -36,8 +36,6 @@ from beckon.workspaces import OWN_TYPES, Library, Workspaces
 
 #: Runs that one event may start or wake.
 RUNS_AN_EVENT_MAX = 1_000
-#: Rounds in which early results may wake further waits.
-_ROUNDS_MAX = 50
 #: Receipts that came before the outcome that they belong to.
 _ORPHANS_MAX = 10_000
 
@@ -51,8 +49,9 @@ class Effects:
         self._workspaces = workspaces
         self._queue = queue
         self._memory = memory
-        #: (provider, provider id) → receipts that overtook our own outcome
-        self._orphans: dict[tuple[str, str], list[Event]] = {}
+        #: receipts that overtook our own outcome, by workspace, provider and the provider's id; the oldest first
+        self._orphans: dict[str, list[Event]] = {}
+        self.orphans_max = _ORPHANS_MAX
         self._acts: dict[str, Callable[[Batch, Library, Event, dict[str, Any], Contact | None], None]] = {
             "message.received": self._received,
             "message.sent": self._sent,
@@ -79,12 +78,18 @@ class Effects:
             "SELECT e.match_key, j.position, j.workspace, j.source, j.id, j.type, j.subject, j.time_ms,"
             " j.accepted_ms, j.depth, j.data FROM early e JOIN journal j ON j.position = e.position"
             " WHERE e.match_key >= 'receipt:' AND e.match_key < 'receipt;' ORDER BY e.position LIMIT ?",
-            (_ORPHANS_MAX,),
+            (self.orphans_max,),
         )
         self._orphans.clear()
         for row in rows:
-            _, provider, provider_id = str(row[0]).split(":", 2)
-            self._orphans.setdefault((provider, provider_id), []).append(event_from(row[1:]))
+            self._orphans.setdefault(str(row[0]), []).append(event_from(row[1:]))
+
+    def remember(self, batch: Batch) -> None:
+        """After the commit: which receipts wait now."""
+        for key in batch.adopted:
+            self._orphans.pop(key, None)
+        for key, events in batch.orphans.items():
+            self._orphans.setdefault(key, []).extend(events)
 
     # Loading.
 
@@ -96,7 +101,7 @@ class Effects:
         deliveries: set[str] = set()
         runs: set[str] = set()
         contacts: set[str] = set()
-        receipts: list[tuple[str, str]] = []
+        receipts: list[tuple[str, str, str]] = []
         for event in events:
             if not self._concerns(event):
                 continue
@@ -105,7 +110,7 @@ class Effects:
                 batch.delivery_of[event.position] = fields["delivery"]
                 deliveries.add(fields["delivery"])
             elif "provider_id" in fields and event.type in _RECEIPTS:
-                receipts.append((str(fields.get("provider")), str(fields["provider_id"])))
+                receipts.append((event.workspace, str(fields.get("provider")), str(fields["provider_id"])))
             if type(fields.get("run")) is str and ("command" in fields or event.type == "run.stop_asked"):
                 runs.add(fields["run"])
             reference = self._reference(event, fields)
@@ -173,18 +178,21 @@ class Effects:
         return None
 
     async def _load_receipts(
-        self, batch: Batch, events: Sequence[Event], receipts: list[tuple[str, str]], deliveries: set[str]
+        self, batch: Batch, events: Sequence[Event], receipts: list[tuple[str, str, str]], deliveries: set[str]
     ) -> None:
-        found: dict[tuple[str, str], str] = {}
-        queries = joined("provider_ids", "provider, provider_id, delivery", ("provider", "provider_id"), receipts)
+        found: dict[tuple[str, str, str], str] = {}
+        columns = ("workspace", "provider", "provider_id")
+        queries = joined("provider_ids", "workspace, provider, provider_id, delivery", columns, receipts)
         for rows in await batch.database.look_up(queries):
-            for provider, provider_id, delivery in rows:
-                found[str(provider), str(provider_id)] = str(delivery)
+            for workspace, provider, provider_id, delivery in rows:
+                found[str(workspace), str(provider), str(provider_id)] = str(delivery)
         for event in events:
             if event.type in _RECEIPTS and event.position not in batch.delivery_of:
                 fields = event.data if type(event.data) is dict else {}
-                delivery_id = found.get((str(fields.get("provider")), str(fields.get("provider_id"))))
-                if delivery_id is not None:
+                key = (event.workspace, str(fields.get("provider")), str(fields.get("provider_id")))
+                # A hand-over whose answer never came is known to us by our own reference only.
+                delivery_id = found.get(key) or fields.get("reference")
+                if type(delivery_id) is str:
                     batch.delivery_of[event.position] = delivery_id
                     deliveries.add(delivery_id)
 
@@ -279,7 +287,7 @@ class Effects:
             self._enter(batch, event, batch.contacts[contact.id])
         if "command" in fields and type(fields.get("run")) is str and event.type in _OUTCOMES:
             run = batch.runs.get(fields["run"])
-            if run is not None:
+            if run is not None and run.workspace == event.workspace:
                 self._advance(batch, library, run, Outcome(event))
         woken = 0
         keys = batch.keys_of.get(event.position, ())
@@ -343,7 +351,10 @@ class Effects:
     def _advance(self, batch: Batch, library: Library, run: Run, stimulus: Any, *, flow: Flow | None = None) -> None:
         if flow is None:
             flow = library.flow(run.flow, run.version)
-        if flow is None or run.status in RUN_FINAL:
+        if run.status in RUN_FINAL:
+            return
+        if flow is None:
+            self._strand(batch, run)
             return
         before = run.waiting
         contact = batch.contacts.get(run.contact)
@@ -354,6 +365,18 @@ class Effects:
             self._perform(batch, library, run, contact, command)
         if before is not run.waiting:
             self._rewire(batch, run, before, started=type(stimulus) is Started)
+
+    def _strand(self, batch: Batch, run: Run) -> None:
+        """End a run whose version of the flow can't be read any more: it can't go on, and must not sleep for ever."""
+        before, run.waiting = run.waiting, ()
+        run.error = Failure("flow.version", f"Version {run.version} of the flow can't be read any more.", run.pointer)
+        run.become("failed", batch.now_ms)
+        run.history = (*run.history, Taken(run.pointer, batch.now_ms, "failed", run.error.why))
+        batch.put_run(run)
+        self._rewire(batch, run, before, started=False)
+        contact = batch.contacts.get(run.contact)
+        if contact is not None:
+            self._say(batch, contact, run.error.why, run.flow)
 
     def _rewire(self, batch: Batch, run: Run, before: tuple[Wait, ...], *, started: bool) -> None:
         """Move the run's waits and timers from what it waited for to what it waits for."""
@@ -375,13 +398,12 @@ class Effects:
 
     async def follow(self, batch: Batch) -> None:
         """Results that came before their wait, and contacts whom a step named, until nothing is left."""
-        for _ in range(_ROUNDS_MAX):
+        # Each round takes a run at least one step further, and a flow's limits say how many it may take.
+        while batch.asked_early or batch.unresolved:
             if batch.asked_early:
                 await self._ask_early(batch)
             if batch.unresolved:
                 await self._resolve(batch)
-            if not batch.asked_early and not batch.unresolved:
-                return
 
     async def _ask_early(self, batch: Batch) -> None:
         asked, batch.asked_early = batch.asked_early, []
@@ -395,7 +417,11 @@ class Effects:
         found: dict[str, list[tuple[int, str]]] = {}
         positions: set[int] = set()
         for rows in await batch.database.look_up(
-            within("SELECT match_key, position FROM early WHERE match_key IN ({keys})", list(keys))
+            within(
+                "SELECT match_key, position FROM early WHERE position > ? AND match_key IN ({keys})",
+                list(keys),
+                (min(batch.runs[run_id].position for run_id in asked),),
+            )
         ):
             for key, position in rows:
                 for run_id in keys[str(key)]:
@@ -496,8 +522,7 @@ class Effects:
         try:
             reference = read_reference(command.to, region=library.settings.region, field="to")
         except Refused as error:
-            if contact is not None:
-                self._say(batch, contact, f"A message has no reader: {error.why}", author.partition(":")[2])
+            self._unaddressed(batch, contact, command, author, error.why)
             return
         if contact is not None and not reference.id:
             held = {(address.channel, address.external_id) for address in contact.addresses}
@@ -527,10 +552,23 @@ class Effects:
             reader = self._found_or_new(batch, command.workspace, reference)
             if reader is not None:
                 self._send(batch, reader, command, author)
-            elif contact is not None:
-                self._say(
-                    batch, contact, "A message has no reader: nobody is known by that id", author.partition(":")[2]
+            else:
+                self._unaddressed(batch, contact, command, author, "nobody is known by that id")
+
+    def _unaddressed(
+        self, batch: Batch, contact: Contact | None, command: commands.Send, author: str, why: str
+    ) -> None:
+        """A message has no reader: the team is told, and the run if it waits for an outcome."""
+        if contact is not None:
+            self._say(batch, contact, f"A message has no reader: {why}", author.partition(":")[2])
+        if command.awaited:
+            fields = {"run": command.run, "command": command.id, "code": "message.reader", "why": why}
+            batch.emitted.append(
+                Event(
+                    workspace=command.workspace, source=_SOURCE, id=command.id, type="message.undeliverable",
+                    time_ms=batch.now_ms, data=fields,
                 )
+            )  # fmt: skip
 
     def _send(self, batch: Batch, contact: Contact, command: commands.Send, author: str) -> Delivery:
         # Whom it goes to is settled: the row need not repeat what the step said of them.
@@ -576,7 +614,10 @@ class Effects:
         if not isinstance(command, commands.Send):
             command = msgspec.convert(command, commands.Send)
         delivery.changed_ms = batch.now_ms
-        self._queue_delivery(batch, delivery, command, 0)
+        if delivery.queued_number:
+            batch.put_delivery(delivery)  # it is on its way out already: never two at once
+        else:
+            self._queue_delivery(batch, delivery, command, 0)
 
     # What our own types of event do.
 
@@ -622,7 +663,7 @@ class Effects:
         if delivery is None or contact is None:
             return
         delivery = self._recorded(batch, event, delivery, fields, contact, "sent")
-        orphans = self._orphans.pop((str(fields.get("provider")), str(fields.get("provider_id"))), ())
+        orphans = self._adopted(batch, event)
         command = delivery.command
         fallback_ms = (
             command.fallback_after_ms
@@ -633,7 +674,6 @@ class Effects:
             delivery.fallback_due_ms = event.accepted_ms + fallback_ms
             batch.set_timer(delivery.fallback_due_ms, "delivery", delivery.id)
         for orphan in orphans:
-            batch.changes.delete(EARLY, (_orphan_key(orphan), orphan.position))
             batch.delivery_of[orphan.position] = delivery.id
             self._receipt(batch, library, orphan, orphan.data, contact)
 
@@ -696,10 +736,10 @@ class Effects:
         self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None
     ) -> None:
         delivery = self._delivery(batch, event)
-        if delivery is None:
+        state = event.type.partition(".")[2]
+        if delivery is None or (state == "failed" and _is_early(delivery, fields)):
             self._orphaned(batch, event, fields)
             return
-        state = event.type.partition(".")[2]
         delivery, changed, _ = after_receipt(
             delivery,
             state,
@@ -712,16 +752,17 @@ class Effects:
         batch.topics.add((delivery.workspace, f"conversation:{delivery.contact}"))
         if not changed:
             return
-        if state in ("delivered", "read"):
-            self._stop_fallback(batch, delivery)
-        elif state == "failed":
-            self._stop_fallback(batch, delivery)
-            self._requeue(batch, delivery)
-
-    def _stop_fallback(self, batch: Batch, delivery: Delivery) -> None:
+        if state == "sent":
+            return
         if delivery.fallback_due_ms:
             batch.clear_timer(delivery.fallback_due_ms, "delivery", delivery.id)
             delivery.fallback_due_ms = 0
+        if state == "failed":
+            self._requeue(batch, delivery)
+        else:
+            self._stop_fallback(batch, delivery)
+
+    def _stop_fallback(self, batch: Batch, delivery: Delivery) -> None:
         number = delivery.queued_number
         if number and self._queue.withdraw(number, delivery.contact):
             # A fallback that has not left yet: the late receipt says that it is not needed.
@@ -730,11 +771,32 @@ class Effects:
             delivery.queued_number = 0
 
     def _orphaned(self, batch: Batch, event: Event, fields: dict[str, Any]) -> None:
-        """A receipt that overtook our own outcome waits for it."""
-        if "provider_id" not in fields or len(self._orphans) >= _ORPHANS_MAX:
+        """A receipt that overtook our own outcome waits for it; of too many, the oldest is nobody's."""
+        if "provider_id" not in fields:
             return
-        self._orphans.setdefault((str(fields.get("provider")), str(fields["provider_id"])), []).append(event)
-        batch.changes.insert_new(EARLY, (_orphan_key(event), event.position))
+        if len(self._orphans) - len(batch.adopted) + len(batch.orphans) >= self.orphans_max:
+            oldest = next((key for key in self._orphans if key not in batch.adopted), None)
+            if oldest is None:
+                return
+            self._forget_orphans(batch, oldest)
+        key = _orphan_key(event)
+        batch.orphans.setdefault(key, []).append(event)
+        batch.changes.insert_new(EARLY, (key, event.position))
+
+    def _adopted(self, batch: Batch, event: Event) -> list[Event]:
+        """The receipts that waited for this outcome."""
+        key = _orphan_key(event)
+        waited = [] if key in batch.adopted else list(self._orphans.get(key, ()))
+        if waited:
+            self._forget_orphans(batch, key)
+        for orphan in batch.orphans.get(key, ()):
+            batch.changes.delete(EARLY, (key, orphan.position))
+        return waited + batch.orphans.pop(key, [])
+
+    def _forget_orphans(self, batch: Batch, key: str) -> None:
+        batch.adopted[key] = None
+        for orphan in self._orphans[key]:
+            batch.changes.delete(EARLY, (key, orphan.position))
 
     def _doubted(
         self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None
@@ -742,7 +804,6 @@ class Effects:
         delivery = self._delivery(batch, event)
         if delivery is None or delivery.state in FINAL or contact is None:
             return
-        delivery.doubtful = True
         delivery = after_attempt(
             delivery,
             Attempt(
@@ -751,6 +812,8 @@ class Effects:
             ),
             choice=delivery.choice,
         )  # fmt: skip
+        if fields.get("held") is True:
+            delivery.queued_number = 0  # its row is gone: a person decides
         batch.put_delivery(delivery)
 
     def _undeliverable(
@@ -904,4 +967,10 @@ def _as_said(text: str, fields: dict[str, Any]) -> Rendered:
 
 
 def _orphan_key(event: Event) -> str:
-    return f"receipt:{event.data.get('provider')}:{event.data.get('provider_id')}"
+    return f"receipt:{event.workspace}:{event.data.get('provider')}:{event.data.get('provider_id')}"
+
+
+def _is_early(delivery: Delivery, fields: dict[str, Any]) -> bool:
+    """Whether a receipt is about a hand-over whose own outcome is still to come."""
+    about = fields.get("provider_id")
+    return bool(delivery.queued_number) and all(attempt.provider_id != about for attempt in delivery.attempts)

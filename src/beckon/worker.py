@@ -202,10 +202,13 @@ class Wheel:
                 self.carrier.release(admitted)
             # What was changed in memory is not what the table says.
             self.memory.forget()
-            self._queue.restore(batch.withdrawn)
+            if batch.withdrawn:
+                self._queue.restore(batch.withdrawn)
+                self._on_queued()
             raise
         self._next_entry = batch.next_entry
         batch.remember()
+        self._effects.remember(batch)
         if batch.timers_due and (self._next_timer_ms is None or batch.timers_due < self._next_timer_ms):
             self._next_timer_ms = batch.timers_due
         if self.carrier is not None:
@@ -254,23 +257,13 @@ class Wheel:
         for event in events:
             changes.upsert(MARKS, ("wheel", event.position))
             if event.type != "event.failed":
-                said.append(
-                    Event(
-                        workspace=event.workspace,
-                        source="beckon/worker",
-                        id=f"failed-{event.position}",
-                        type="event.failed",
-                        time_ms=0,
-                        data={
-                            "position": event.position,
-                            "type": event.type,
-                            "code": error.code if isinstance(error, BeckonError) else "worker.defect",
-                            "why": f"{type(error).__name__}: the wheel could not turn this event; see the log",
-                        },
-                    )
-                )
-        for timer in timers:
-            changes.delete(TIMERS, timer)
+                fields = {"position": event.position, "type": event.type}
+                said.append(_failed(event.workspace, str(event.position), fields, error))
+        for due_ms, kind, subject in timers:
+            changes.delete(TIMERS, (due_ms, kind, subject))
+            table = "runs" if kind == "run" else "deliveries"
+            for (workspace,) in await self._database.fetch(f"SELECT workspace FROM {table} WHERE id = ?", (subject,)):
+                said.append(_failed(str(workspace), f"{subject}-{due_ms}", {str(kind): subject}, error))
         assert self.intake is not None
         await self.intake.accept(said, alongside=changes)
         if events:
@@ -290,6 +283,16 @@ class Wheel:
     async def _look_for_timers(self) -> None:
         rows = await self._database.fetch("SELECT min(due_ms) FROM timers")
         self._next_timer_ms = None if rows[0][0] is None else int(rows[0][0])
+
+
+def _failed(workspace: str, mark: str, fields: dict[str, object], error: Exception) -> Event:
+    """What the wheel says of something that it passed over."""
+    code = error.code if isinstance(error, BeckonError) else "worker.defect"
+    why = f"{type(error).__name__}: the wheel could not turn this; see the log"
+    return Event(
+        workspace=workspace, source="beckon/worker", id=f"failed-{mark}", type="event.failed", time_ms=0,
+        data={**fields, "code": code, "why": why},
+    )  # fmt: skip
 
 
 async def settle(wheel: Wheel, intake: Intake, events: Sequence[Event]) -> list[Accepted]:

@@ -97,7 +97,10 @@ class Library:
                 (self.workspace, name, version),
             )
             for (body,) in rows:
-                self._add_version(parse_flow(str(body)))
+                try:
+                    self._add_version(parse_flow(str(body)))
+                except FlowProblems as error:
+                    log.error("a version of the flow %s can't be read any more: %s", name, error)
 
     def template(self, name: str) -> Template | None:
         """The template of this name."""

@@ -22,8 +22,9 @@ FINAL = frozenset({"done", "stopped", "failed"})
 #: How many entries a run's history keeps: the first half and the latest half.
 HISTORY_MAX = 200
 
-#: How many consumed journal positions a run remembers, so that an event answers one wait only.
-CONSUMED_MAX = 64
+#: How many consumed journal positions a run remembers, so that an event answers one wait only: as many as a flow may
+#: take steps.
+CONSUMED_MAX = 5_000
 
 
 class Taken(msgspec.Struct, frozen=True, omit_defaults=True):

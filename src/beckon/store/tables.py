@@ -48,7 +48,7 @@ DELIVERIES = Table(
     "deliveries",
     ("id", "workspace", "contact", "state", "channel", "provider", "created_ms", "changed_ms", "body"),
 )
-PROVIDER_IDS = Table("provider_ids", ("provider", "provider_id", "delivery"), key_columns=2)
+PROVIDER_IDS = Table("provider_ids", ("workspace", "provider", "provider_id", "delivery"), key_columns=3)
 CONVERSATIONS = Table(
     "conversations",
     ("contact", "workspace", "state", "inbox", "agent", "unread", "preview", "changed_ms"),

@@ -154,10 +154,11 @@ CREATE INDEX deliveries_created ON deliveries (workspace, created_ms);
 CREATE INDEX deliveries_contact ON deliveries (contact);
 
 CREATE TABLE provider_ids (            -- a provider's id for a message → our delivery: how receipts find home
+    workspace TEXT NOT NULL,
     provider TEXT NOT NULL,
     provider_id TEXT NOT NULL,
     delivery TEXT NOT NULL,
-    PRIMARY KEY (provider, provider_id)
+    PRIMARY KEY (workspace, provider, provider_id)
 ) {keyed};
 
 CREATE TABLE conversations (           -- one for each contact
