@@ -139,9 +139,40 @@ class Effects:
             contacts={delivery.contact for delivery in batch.deliveries.values()}
             | {run.contact for run in batch.runs.values() if run.contact}
         )
+        await self._load_expecting(batch, events, references)
         for event in events:
             self._settle_contact(batch, event, references.get(event.position))
         await self._load_runs(batch, events)
+
+    async def _load_expecting(self, batch: Batch, events: Sequence[Event], references: dict[int, Reference]) -> None:
+        """The runs that wait for what an event says of somebody whom nobody knows by these addresses.
+
+        Who checks in may give another number than the workshop had: it is the visit that says who it is.
+        """
+        waits: set[str] = set()
+        for event in events:
+            reference, library = references.get(event.position), self._workspaces.get(event.workspace)
+            if reference is None or reference.id or library is None or event.type not in library.shapes:
+                continue
+            if not any(
+                address_key(event.workspace, address.channel, address.external_id) in batch.addresses
+                for address in reference.addresses
+            ):
+                batch.keys_of[event.position] = keys_of(library.shapes[event.type], event, "")
+                waits.update(batch.keys_of[event.position])
+        if waits:
+            await batch.load(waits=waits)
+            await batch.load(runs={run_id for key in waits for run_id in batch.waits[key]})
+            await batch.load(contacts={run.contact for run in batch.runs.values() if run.contact})
+
+    def _expecting(self, batch: Batch, event: Event) -> Contact | None:
+        """The contact of the run that waits for this event, where its addresses lead to nobody."""
+        for key in batch.keys_of.get(event.position, ()):
+            for run_id in sorted(batch.waits.get(key, ())):
+                run = batch.runs.get(run_id)
+                if run is not None and run.workspace == event.workspace and run.contact in batch.contacts:
+                    return batch.contacts[run.contact]
+        return None
 
     def _concerns(self, event: Event) -> bool:
         """Whether anything here acts on an event of this type; the journal keeps the others all the same."""
@@ -202,12 +233,14 @@ class Effects:
         if delivery is not None and delivery.workspace == event.workspace:
             batch.contact_of[event.position] = delivery.contact
         elif reference is not None:
-            contact = self._found_or_new(batch, event.workspace, reference)
+            contact = self._found_or_new(batch, event.workspace, reference, self._expecting(batch, event))
             if contact is not None:
                 batch.contact_of[event.position] = contact.id
                 batch.said[contact.id] = event.data.get("contact") if type(event.data) is dict else None
 
-    def _found_or_new(self, batch: Batch, workspace: str, reference: Reference) -> Contact | None:
+    def _found_or_new(
+        self, batch: Batch, workspace: str, reference: Reference, else_: Contact | None = None
+    ) -> Contact | None:
         found: Contact | None = None
         if reference.id:
             found = batch.contacts.get(reference.id)
@@ -222,7 +255,7 @@ class Effects:
         if found is None:
             if not reference.addresses:
                 return None
-            found = Contact(id=fresh("con"), workspace=workspace)
+            found = else_ or Contact(id=fresh("con"), workspace=workspace)
         merged = merge(found, reference, batch.now_ms)
         if merged is not found or found.id not in batch.contacts:
             batch.put_contact(merged)
@@ -914,7 +947,7 @@ class Effects:
             batch.put_contact(grant(contact, fields, event.time_ms))
 
     def _said_yes(self, batch: Batch, event: Event, said: dict[str, Any], contact: Contact) -> None:
-        """What a form's boxes allowed or forbade: ``data.consent.marketing {granted, text, at}``, its text the proof."""
+        """What a form's boxes allowed or forbade: ``data.consent.marketing {granted, text}``, its text the proof."""
         marketing = said.get("marketing")
         if type(marketing) is dict and type(marketing.get("granted")) is bool:
             words = str(marketing.get("text", ""))[:200]
