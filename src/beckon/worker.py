@@ -168,18 +168,31 @@ class Wheel:
             # Positions that were never used (duplicates) are done as well; what came while we looked is not.
             self._reached(end)
             return False
-        try:
-            await self._turn(events, timers, now)
-        except Unavailable:
-            raise
-        except Exception as error:
+        error = await self._turn(events, timers, now)
+        if error is not None:
             await self._one_by_one(events, timers, now, error)
         self.turns += 1
         return True
 
-    async def _turn(self, events: Sequence[Event], timers: Sequence[Row], now: int) -> None:
-        batch = Batch(self._database, self.memory, now, self._next_entry)
+    async def _turn(self, events: Sequence[Event], timers: Sequence[Row], now: int) -> Exception | None:
+        """Turn all this in one transaction; gives the defect that kept it from being written, where there was one."""
         up_to = events[-1].position if events else self.position
+        try:
+            batch, admitted = await self._write(events, timers, now, up_to)
+        except Unavailable:
+            raise
+        except Exception as error:
+            return error
+        self._tell(batch, admitted, up_to)
+        if timers:
+            await self._look_for_timers()
+        return None
+
+    async def _write(
+        self, events: Sequence[Event], timers: Sequence[Row], now: int, up_to: int
+    ) -> tuple[Batch, list[Ready]]:
+        """What the turn changed, once it is durable, and the messages that may leave with it."""
+        batch = Batch(self._database, self.memory, now, self._next_entry)
         admitted: list[Ready] = []
         try:
             await self._effects.load(batch, events, timers)
@@ -206,23 +219,7 @@ class Wheel:
                 self._queue.restore(batch.withdrawn)
                 self._on_queued()
             raise
-        self._next_entry = batch.next_entry
-        batch.remember()
-        self._effects.remember(batch)
-        if batch.timers_due and (self._next_timer_ms is None or batch.timers_due < self._next_timer_ms):
-            self._next_timer_ms = batch.timers_due
-        if self.carrier is not None:
-            self.carrier.launch(admitted)
-        leaving = {ready.item.number for ready in admitted}
-        items: list[Item] = [item for item in batch.outbox.values() if item.number not in leaving]
-        if items:
-            self._queue.offer(items)
-            self._on_queued()
-        self._reached(up_to)
-        self._on_topics(batch.topics, up_to)
-        if timers:
-            # Last: the turn is done, whatever the store says now.
-            await self._look_for_timers()
+        return batch, admitted
 
     async def _commit(self, batch: Batch, changes: Changes) -> None:
         if not batch.emitted:
@@ -232,23 +229,32 @@ class Wheel:
         assert self.intake is not None
         await self.intake.accept(batch.emitted, alongside=changes)
 
+    def _tell(self, batch: Batch, admitted: Sequence[Ready], up_to: int) -> None:
+        """The turn is durable, whatever comes now: messages leave, and whoever waits for it goes on."""
+        if self.carrier is not None:
+            self.carrier.launch(admitted)
+        self._next_entry = batch.next_entry
+        batch.remember()
+        self._effects.remember(batch)
+        if batch.timers_due and (self._next_timer_ms is None or batch.timers_due < self._next_timer_ms):
+            self._next_timer_ms = batch.timers_due
+        leaving = {ready.item.number for ready in admitted}
+        items: list[Item] = [item for item in batch.outbox.values() if item.number not in leaving]
+        if items:
+            self._queue.offer(items)
+            self._on_queued()
+        self._reached(up_to)
+        self._on_topics(batch.topics, up_to)
+
     async def _one_by_one(self, events: Sequence[Event], timers: Sequence[Row], now: int, error: Exception) -> None:
         """Something in this turn is beyond us: find it, pass over it, say so; all else goes its way."""
-        if len(events) + len(timers) > 1:
-            for event in events:
-                await self._guarded([event], [], now)
-            for timer in timers:
-                await self._guarded([], [timer], now)
-        else:
+        if len(events) + len(timers) == 1:
             await self._pass_over(events, timers, error)
-
-    async def _guarded(self, events: Sequence[Event], timers: Sequence[Row], now: int) -> None:
-        try:
-            await self._turn(events, timers, now)
-        except Unavailable:
-            raise
-        except Exception as error:
-            await self._pass_over(events, timers, error)
+            return
+        for one in [*(([event], []) for event in events), *(([], [timer]) for timer in timers)]:
+            defect = await self._turn(*one, now)
+            if defect is not None:
+                await self._pass_over(*one, defect)
 
     async def _pass_over(self, events: Sequence[Event], timers: Sequence[Row], error: Exception) -> None:
         log.error("passed over %s: %s", events[0].type if events else "a timer", type(error).__name__, exc_info=error)

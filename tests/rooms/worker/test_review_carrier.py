@@ -247,3 +247,37 @@ async def test_a_crowd_for_one_provider_does_not_keep_another_waiting(database_u
         await made.beckon.intake.accept(events)
         await made.until(lambda: made.email.texts == ["mail"])
         assert made.sms.texts == ["sms"]
+
+
+async def test_an_act_that_a_crash_cut_short_is_done_again_and_its_run_goes_on(
+    database_url: str, tmp_path: Path
+) -> None:
+    steps = """\
+import asyncio
+times = []
+
+async def slow():
+    times.append(1)
+    if HANG:
+        await asyncio.Event().wait()
+    return "done"
+"""
+    flow = """\
+flow: act
+on: act.start
+key: "{{ event.data.key }}"
+steps:
+  - call: partner.slow
+    save: answer
+"""
+    files = {"flows/act.yaml": flow, "steps/partner.py": "HANG = True\n" + steps}
+    async with line(tmp_path, database_url, files=files, drain_s=0) as made:
+        await made.say("act.start", {"key": "1", "contact": ANN})
+        await made.until(lambda: made.beckon.carrier and made.beckon.carrier._tasks)
+        clock = made.clock
+    files["steps/partner.py"] = "HANG = False\n" + steps
+    async with line(tmp_path, database_url, files=files, clock=clock) as made:
+        await made.rest()
+        run = (await made.runs())["1"]
+        assert (run.status, run.variables["answer"]) == ("done", "done")
+        assert await made.rows("SELECT id FROM outbox") == []

@@ -259,3 +259,26 @@ steps:
         assert made.sms.texts == ["hello"]
         assert len(await made.entries("received")) == 1
         assert await made.events("event.failed") == []
+
+
+async def test_a_defect_after_a_turn_was_written_makes_nothing_happen_twice(database_url: str, tmp_path: Path) -> None:
+    async with line(tmp_path, database_url) as made:
+        left = [RuntimeError("a defect in a live page")]
+
+        def broken(*_: object) -> None:
+            if left:
+                raise left.pop()
+
+        made.beckon.wheel._on_topics = broken
+        received = {
+            "channel": "sms",
+            "provider": "twilio_sms",
+            "from": "+32470123456",
+            "text": "hi",
+            "provider_id": "1",
+        }
+        told = {"key": "1", "text": "hello", "contact": ANN}
+        await made.beckon.intake.accept([made.event("message.received", received), made.event("tell.start", told)])
+        await made.rest()
+        assert len(await made.entries("received")) == 1
+        assert made.sms.texts == ["hello"]
