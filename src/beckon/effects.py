@@ -284,7 +284,8 @@ class Effects:
         if waits:
             await batch.load(waits=waits)
             for key in waits:
-                runs |= batch.waits[key]
+                waiting = batch.waits[key]
+                runs |= waiting if len(waiting) <= RUNS_AN_EVENT_MAX else set(sorted(waiting)[:RUNS_AN_EVENT_MAX])
         if runs:
             await batch.load(runs=runs)
             await batch.load(contacts={batch.runs[id_].contact for id_ in runs if id_ in batch.runs})
@@ -322,20 +323,29 @@ class Effects:
             run = batch.runs.get(fields["run"])
             if run is not None and run.workspace == event.workspace:
                 self._advance(batch, library, run, Outcome(event))
-        woken = 0
         keys = batch.keys_of.get(event.position, ())
-        for key in keys:
-            for run_id in sorted(batch.waits.get(key, ())):
-                run = batch.runs.get(run_id)
-                if run is not None and woken < RUNS_AN_EVENT_MAX:
-                    woken += 1
-                    self._advance(batch, library, run, Matched(event))
+        self._wake(batch, library, event, [run_id for key in keys for run_id in sorted(batch.waits.get(key, ()))])
         for flow, run in batch.starting.get(event.position, ()):
             if run.id not in batch.runs:
                 self._advance(batch, library, run, Started(), flow=flow)
         for key in keys:
             batch.seen_early(key, event)
         batch.topics.add((event.workspace, "events"))
+
+    def _wake(self, batch: Batch, library: Library, event: Event, waiting: list[str]) -> None:
+        for run_id in waiting[:RUNS_AN_EVENT_MAX]:
+            run = batch.runs.get(run_id)
+            if run is not None:
+                self._advance(batch, library, run, Matched(event))
+        if len(waiting) > RUNS_AN_EVENT_MAX:
+            why = f"{len(waiting)} runs wait for this event, and {RUNS_AN_EVENT_MAX} are the most that one may wake"
+            fields = {"position": event.position, "type": event.type, "code": "event.too_many_runs", "why": why}
+            batch.emitted.append(
+                Event(
+                    workspace=event.workspace, source="beckon/worker", id=f"crowd-{event.position}",
+                    type="event.failed", time_ms=batch.now_ms, data=fields,
+                )
+            )  # fmt: skip
 
     def fire(self, batch: Batch, due_ms: int, kind: str, subject: str) -> None:
         """A timer is due."""
@@ -392,6 +402,8 @@ class Effects:
         before = run.waiting
         contact = batch.contacts.get(run.contact)
         result: Advance = advance(flow, run, stimulus, batch.now_ms, contact, zone=library.settings.time_zone)
+        if not result.taken:
+            return
         run = result.run
         batch.put_run(run)
         for command in result.commands:

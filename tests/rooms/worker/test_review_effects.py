@@ -282,3 +282,24 @@ steps:
         await made.rest()
         runs = await made.runs()
         assert {key: run.ended for key, run in runs.items()} == {"unreadable": "unreached", "nobody": "unreached"}
+
+
+async def test_an_event_that_more_runs_wait_for_than_it_may_wake_says_so(database_url: str, tmp_path: Path) -> None:
+    flow = """\
+flow: crowd
+on: crowd.start
+key: "{{ event.data.key }}"
+steps:
+  - wait_for: crowd.done
+    match: { all: "x" }
+    timeout: 1h
+"""
+    async with line(tmp_path, database_url, files={"flows/crowd.yaml": flow}) as made:
+        await made.beckon.intake.accept([made.event("crowd.start", {"key": str(number)}) for number in range(1_003)])
+        await made.rest()
+        await made.say("crowd.done", {"all": "x"})
+        await made.rest()
+        statuses = await made.rows("SELECT status, count(*) FROM runs GROUP BY status ORDER BY status")
+        assert statuses == [("done", 1_000), ("waiting", 3)]
+        (failed,) = await made.events("event.failed")
+        assert failed["code"] == "event.too_many_runs"
