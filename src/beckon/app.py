@@ -33,6 +33,7 @@ from beckon.doors.customer.book import StoredLinks
 from beckon.intake.accept import Intake
 from beckon.intake.journal import TableJournal
 from beckon.journeys.journey import found as found_journeys
+from beckon.maintenance import Maintenance
 from beckon.outbox.connections import PooledConnections
 from beckon.outbox.queue import Queue
 from beckon.providers.registry import found as found_providers
@@ -96,6 +97,7 @@ class Beckon:
         self.intake = Intake(self.database, self.journal, self.clock, self.wheel.wake)
         self.wheel.intake = self.intake
         self.carrier: Carrier | None = None
+        self.maintenance = Maintenance(self.database, self.clock, settings)
         self._link_key = b""
         self._running: list[asyncio.Task[None]] = []
         self._starlette: Starlette | None = None
@@ -146,7 +148,8 @@ class Beckon:
     def start(self) -> None:
         """Turn and carry until ``close``."""
         assert self.carrier is not None
-        self._running = [asyncio.create_task(self.wheel.run()), asyncio.create_task(self.carrier.run())]
+        parts = (self.wheel.run(), self.carrier.run(), self.maintenance.run())
+        self._running = [asyncio.create_task(part) for part in parts]
         for task in self._running:
             task.add_done_callback(_ended)
         self.wheel.wake()
@@ -157,6 +160,7 @@ class Beckon:
         if self.carrier is not None:
             await self.carrier.close(self.settings.drain_s)
         self.wheel.close()
+        self.maintenance.close()
         if self._running:
             await asyncio.wait(self._running, timeout=self.settings.drain_s)
         await self.intake.close()

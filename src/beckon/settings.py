@@ -36,6 +36,16 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     drain_s: int = 10
     #: how long an API key's look-up is believed, in seconds: a revoked key works that much longer at most
     key_cache_s: int = 10
+    #: the wait between two rounds of forgetting what has served its time, in seconds; 0: nothing is forgotten
+    maintenance_s: int = 60
+    #: how long an event may answer a wait that begins after it, in days
+    early_days: int = 60
+    #: how long the answer to a request with an Idempotency-Key is kept, in days
+    idempotency_days: int = 7
+    #: how long a link's page still says that the link is over, and still lets a customer stop messages, in days
+    links_days: int = 365
+    #: how long a provider's word on a message finds it, in days
+    receipts_days: int = 90
     #: log lines below this are not written: debug, info, warning, error
     log_level: str = "info"
 
