@@ -27,9 +27,7 @@ class Hook:
         self.settings = settings
 
 
-def routes(
-    hooks: dict[tuple[str, str], Hook], intake: Intake, clock: Clock, address: str
-) -> list[Route]:
+def routes(hooks: dict[tuple[str, str], Hook], intake: Intake, clock: Clock, address: str) -> list[Route]:
     """The route of all webhooks. ``hooks``: (workspace, provider) → account."""
 
     async def receive(request: Request) -> Response:
