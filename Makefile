@@ -27,7 +27,7 @@ demo: set-up
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/beckon demo $(ARGS)
 
 test: set-up-machine lint
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 
 lint: set-up-dev
 	$(BIN)/ruff check
