@@ -240,8 +240,8 @@ class Wheel:
             self._next_timer_ms = batch.timers_due
         leaving = {ready.item.number for ready in admitted}
         items: list[Item] = [item for item in batch.outbox.values() if item.number not in leaving]
-        if items:
-            self._queue.offer(items)
+        self._queue.offer(items)
+        if items or batch.withdrawn:  # what was withdrawn may have stood in the way of others
             self._on_queued()
         self._reached(up_to)
         self._on_topics(batch.topics, up_to)

@@ -106,13 +106,15 @@ class Line:
 
     def __init__(self, url: str, folder: Path, clock: VirtualClock, **settings: Any) -> None:
         self.settings = ServerSettings(
-            database_url=url, workspace=str(folder), secret_key="the tests' own", drain_s=5, **settings
+            database_url=url, workspace=str(folder), secret_key="the tests' own", **{"drain_s": 5, **settings}
         )
         self.clock = clock
         #: (channel, message) in the order in which they were handed over, over all channels and restarts
         self.handed: list[tuple[str, Outbound]] = []
         self.channels = {name: FakeChannel(name, self) for name in CAPABILITIES}
         self.beckon: Beckon
+        #: False: something is left under way on purpose when the test ends
+        self.rests = True
         self._said = 0
 
     # The server's life.
@@ -288,7 +290,8 @@ async def line(
     await made.open()
     try:
         yield made
-        await made.quiet()
+        if made.rests:
+            await made.quiet()
     finally:
         await made.close()
 
