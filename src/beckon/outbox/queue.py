@@ -7,6 +7,7 @@ been handed over already.
 """
 
 import heapq
+import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
 
@@ -16,6 +17,8 @@ from beckon.core.command import Call, Http, Send
 from beckon.store.changes import Changes, Row
 from beckon.store.database import Database, within
 from beckon.store.tables import OUTBOX
+
+log = logging.getLogger("beckon.outbox")
 
 #: Ready commands held in memory; past that they wait in the table.
 WINDOW_MAX = 10_000
@@ -78,6 +81,17 @@ def item_from(row: Row) -> Item:
     )
 
 
+def _readable(rows: Sequence[Row]) -> list[Item]:
+    """The items of these rows. One that can't be read, by this version, stays where it is and holds up nobody."""
+    items = []
+    for row in rows:
+        try:
+            items.append(item_from(row))
+        except msgspec.MsgspecError as error:
+            log.error("row %s of the outbox can't be read: %s", row[0], error)
+    return items
+
+
 class Queue:
     """What is ready, lane by lane. Calls without ``await`` only touch memory."""
 
@@ -120,7 +134,7 @@ class Queue:
         self._blocked = {str(lane): int(number or 0) for lane, number in rows[2]}
         if rows[3][0][0] is not None:
             self._later.append(int(rows[3][0][0]))
-        return [item_from(row) for row in rows[1]]
+        return _readable(rows[1])
 
     def number(self) -> int:
         """The next number: rows are carried out in the order of their numbers. The mark ``outbox`` keeps the last."""
@@ -280,12 +294,10 @@ class Queue:
             )
         )
         # Retries come first: each opens its lane for those behind it.
-        for row in due:
+        for row in (*due, *ready):
             if row[0] not in before:
-                self._hold(item_from(row))
-        for row in ready:
-            if row[0] not in before:
-                self._hold(item_from(row))
+                for item in _readable([row]):
+                    self._hold(item)
         self._overflowing = len(ready) == limit or self._ignored != ignored
         if len(due) == limit:
             heapq.heappush(self._later, now_ms)

@@ -87,6 +87,8 @@ class Store:
         self.after_write: Callable[[Sequence[Changes]], Exception | None] = lambda batch: None
         #: asked before each read.
         self.before_read: Callable[[Sequence[Query]], Exception | None] = lambda queries: None
+        #: every write waits for it.
+        self.writing: asyncio.Event | None = None
         #: (a piece of SQL, what to wait for): after the read, before its rows are given.
         self.held: tuple[str, asyncio.Event] | None = None
         self.holding = asyncio.Event()
@@ -121,6 +123,8 @@ class Store:
         return rows
 
     async def write(self, batch: Sequence[Changes]) -> list[int]:
+        if self.writing is not None:
+            await self.writing.wait()
         error = self.before_write(batch)
         if error is not None:
             raise error

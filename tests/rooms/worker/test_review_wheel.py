@@ -282,3 +282,46 @@ async def test_a_defect_after_a_turn_was_written_makes_nothing_happen_twice(data
         await made.rest()
         assert len(await made.entries("received")) == 1
         assert made.sms.texts == ["hello"]
+
+
+async def test_a_crowd_at_the_doors_does_not_stop_what_the_line_itself_says(database_url: str, tmp_path: Path) -> None:
+    async with line(tmp_path, database_url) as made:
+        go_on = asyncio.Event()
+        made.store.writing = go_on
+        crowd = [made.event("visit.start", {"visit": str(number)}) for number in range(1_000)]
+        asked = [made.beckon.intake.accept(crowd)]
+        with pytest.raises(Unavailable):
+            for _ in range(40):
+                asked.append(made.beckon.intake.accept(crowd))
+        ours = made.beckon.intake.accept([made.event("event.failed", {})], ours=True)
+        go_on.set()
+        assert not (await ours)[0].duplicate
+        await asyncio.gather(*asked)
+
+
+async def test_a_row_that_can_not_be_read_holds_up_nobody(database_url: str, tmp_path: Path) -> None:
+    async with line(tmp_path, database_url) as made:
+        await made.rest()
+        changes = Changes()
+        for number, state in ((900, "ready"), (901, "in_flight")):
+            changes.execute(
+                "INSERT INTO outbox (number, id, workspace, lane, kind, state, due_ms, attempt, body)"
+                " VALUES (?, ?, 'main', 'con_x', 'fax', ?, 0, 0, '{}')",
+                (number, f"cmd_{number}", state),
+            )
+        await made.beckon.database.commit(changes)
+    async with line(tmp_path, database_url) as made:
+        await made.tell("1", "hello")
+        await made.rest()
+        assert made.sms.texts == ["hello"]
+
+
+async def test_a_server_that_can_not_open_leaves_its_database_to_the_next(database_url: str, tmp_path: Path) -> None:
+    with pytest.raises(BeckonError):
+        async with line(tmp_path, database_url, files={"flows/broken.yaml": "flow: [no"}):
+            pass
+    (tmp_path / "main/flows/broken.yaml").unlink()
+    async with line(tmp_path, database_url) as made:
+        await made.tell("1", "hello")
+        await made.rest()
+        assert made.sms.texts == ["hello"]
