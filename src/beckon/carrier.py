@@ -143,7 +143,7 @@ class Carrier:
                 fields = {"attempt": item.attempt, "why": why, "held": hold}
                 events.append(self._event(item, "message.doubtful", fields, str(item.attempt)))
         if items:
-            await self._intake.accept(events, alongside=changes)
+            await self._intake.accept(events, alongside=changes, ours=True)
 
     async def run(self) -> None:
         """Carry until cancelled, or closed."""
@@ -782,7 +782,7 @@ class Carrier:
         """Take the outcome in, however long the store needs: it must not be lost while the process lives."""
         while True:
             try:
-                await self._intake.accept(events, alongside=changes)
+                await self._intake.accept(events, alongside=changes, ours=True)
                 return
             except Unavailable as error:
                 log.warning("an outcome waits for the store: %s", error)

@@ -227,7 +227,7 @@ class Wheel:
             return
         # Events that flows said become durable with the turn that said them.
         assert self.intake is not None
-        await self.intake.accept(batch.emitted, alongside=changes)
+        await self.intake.accept(batch.emitted, alongside=changes, ours=True)
 
     def _tell(self, batch: Batch, admitted: Sequence[Ready], up_to: int) -> None:
         """The turn is durable, whatever comes now: messages leave, and whoever waits for it goes on."""
@@ -271,7 +271,7 @@ class Wheel:
             for (workspace,) in await self._database.fetch(f"SELECT workspace FROM {table} WHERE id = ?", (subject,)):
                 said.append(_failed(str(workspace), f"{subject}-{due_ms}", {str(kind): subject}, error))
         assert self.intake is not None
-        await self.intake.accept(said, alongside=changes)
+        await self.intake.accept(said, alongside=changes, ours=True)
         if events:
             self._reached(events[-1].position)
 

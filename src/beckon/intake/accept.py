@@ -76,14 +76,17 @@ class Intake:
         self._waiting = 0
         self._flushing: asyncio.Task[None] | None = None
 
-    def accept(self, events: Sequence[Event], *, alongside: Changes | None = None) -> "asyncio.Future[list[Accepted]]":
+    def accept(
+        self, events: Sequence[Event], *, alongside: Changes | None = None, ours: bool = False
+    ) -> "asyncio.Future[list[Accepted]]":
         """Append events durably; the future gives one answer for each, in order.
 
         ``alongside`` is written in the same transaction: the outbox removes a command with its outcome's event.
+        ``ours``: what the line itself says is never too much, or a crowd at the doors would stop it.
         Raises ``Unavailable`` when too much waits, or when the store can't write; ``Refused`` for what JSON can't say,
         before anybody else's events share a transaction with it.
         """
-        if self._waiting + len(events) > _WAITING_MAX:
+        if self._waiting + len(events) > _WAITING_MAX and not ours:
             raise Unavailable("intake.busy", "too many events wait for the disk; try again", retry_after_s=1)
         texts = [written(event.data) for event in events]
         future: asyncio.Future[list[Accepted]] = asyncio.get_running_loop().create_future()
