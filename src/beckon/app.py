@@ -107,6 +107,13 @@ class Beckon:
 
     async def open(self) -> None:
         """Connect, migrate, read the workspace, find where the last process stopped. Raises ``Misconfigured``."""
+        try:
+            await self._open()
+        except BaseException:
+            await self.database.close()
+            raise
+
+    async def _open(self) -> None:
         sys.setswitchinterval(_SWITCH_S)
         gc.set_threshold(*_COLLECT)
         await self.database.open()
@@ -276,6 +283,7 @@ class Beckon:
             },
         )
         starlette.state.clock = self.clock
+        starlette.state.hub = self.hub
         return starlette
 
     async def _accept_one(self, event: Event) -> object:

@@ -715,7 +715,7 @@ class Effects:
             if isinstance(command, commands.Send)
             else int((command or {}).get("fallback_after_ms", 0))
         )
-        if fallback_ms:
+        if fallback_ms and delivery.state == "sent":
             delivery.fallback_due_ms = event.accepted_ms + fallback_ms
             batch.set_timer(delivery.fallback_due_ms, "delivery", delivery.id)
         for orphan in orphans:
