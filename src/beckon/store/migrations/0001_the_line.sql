@@ -138,6 +138,7 @@ CREATE TABLE outbox (                  -- commands that leave the process
 -- Most rows come and go within a second, so what is indexed is only what must be found by something else.
 CREATE INDEX outbox_due ON outbox (due_ms) WHERE state IN ('scheduled', 'retrying');
 CREATE INDEX outbox_ready ON outbox (number) WHERE state = 'ready';
+CREATE INDEX outbox_retrying ON outbox (lane) WHERE state = 'retrying';
 
 CREATE TABLE deliveries (
     id TEXT PRIMARY KEY,
