@@ -101,6 +101,7 @@ async def test_many_changes_at_once_are_asked_for_once_or_twice(site: Site, page
 
 async def test_a_page_that_comes_back_after_a_break_catches_up(site: Site, page: Page):
     await page.goto(site.address)
+    await expect(page.locator(".live-dot")).to_have_attribute("data-live-state", "on")
     site.change()
     await expect(page.locator("#list li")).to_have_text("1")
     await page.context.set_offline(True)

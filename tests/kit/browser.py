@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Error, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Error, Page, async_playwright, expect
 
 CHROMIUM = Path("/usr/bin/chromium")
-ACTION_TIMEOUT_MS = 10_000
+ACTION_TIMEOUT_MS = 20_000
+#: An expectation waits as long: two noisy cores may be busy with all else.
+expect.set_options(timeout=ACTION_TIMEOUT_MS)
 
 DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
 HAND: dict[str, Any] = {

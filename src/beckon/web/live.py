@@ -91,6 +91,11 @@ class Hub:
         """The last position that was published for this workspace since the start; 0: none."""
         return self._positions.get(workspace, 0)
 
+    @property
+    def latest(self) -> int:
+        """The last position that was published for anybody: what a page that is made now has seen."""
+        return max(self._positions.values(), default=0)
+
     def subscribe(self, workspace: str, topics: Iterable[str]) -> Subscription:
         """Open a stream. Raises ``Unavailable`` when the workspace has too many, ``Refused`` for too many
         topics."""
@@ -130,18 +135,29 @@ def stream(
     """The open response for one page. The caller has checked who asks and what they may see."""
     subscription = hub.subscribe(workspace, topics)
     return StreamingResponse(
-        _lines(subscription, hub, request.headers.get("last-event-id", ""), heartbeat_s),
+        _lines(
+            subscription,
+            hub,
+            request.headers.get("last-event-id", ""),
+            request.query_params.get("at", ""),
+            heartbeat_s,
+        ),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"},
     )
 
 
-async def _lines(subscription: Subscription, hub: Hub, last_event_id: str, heartbeat_s: float) -> AsyncIterator[bytes]:
+async def _lines(
+    subscription: Subscription, hub: Hub, last_event_id: str, seen: str, heartbeat_s: float
+) -> AsyncIterator[bytes]:
     try:
         yield f"retry: {RETRY_MS}\n\n".encode()
         position = hub.position(subscription.workspace)
         if last_event_id and last_event_id != str(position):
             # Also after our own restart, when the hub doesn't know what happened before.
+            yield event(_REFRESH, "", position)
+        elif not last_event_id and seen.isdigit() and int(seen[:19]) < position:
+            # Something changed between the page's making and its first listening.
             yield event(_REFRESH, "", position)
         else:
             yield event("hello", "", position)

@@ -79,4 +79,6 @@ addEventListener("pageshow", (event) => {
 });
 
 const url = document.body.dataset.live;
-if (url) open(url);
+// What this page has seen already: what changed since then comes as one refresh.
+const at = document.documentElement.dataset.liveAt;
+if (url) open(at ? `${url}${url.includes("?") ? "&" : "?"}at=${at}` : url);
