@@ -40,8 +40,6 @@ from beckon.workspaces import Library, Workspaces
 log = logging.getLogger("beckon.carrier")
 
 SOURCE = "beckon/outbox"
-#: Messages handed to one provider at the same time.
-_PER_PROVIDER_MAX = 256
 #: How long to leave a provider alone that does not answer at all.
 _PAUSE_MS = 5_000
 #: Failures in a row after which a provider is left alone for a while.
@@ -90,7 +88,7 @@ class Carrier:
         acts: Mapping[str, Act],
         address: str,
         link_key: bytes,
-        in_flight_max: int = 256,
+        in_flight_max: int = 512,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -103,6 +101,8 @@ class Carrier:
         self._address = address
         self._link_key = link_key
         self._in_flight_max = in_flight_max
+        #: one that doesn't answer must leave room for the others.
+        self._per_provider_max = max(1, in_flight_max // 2)
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._rates: dict[tuple[str, str], Rate] = {}
@@ -308,7 +308,7 @@ class Carrier:
         """Of what was held back for its provider's sake: what may go now, or on another channel."""
         items: list[Item] = []
         for key, held in self._held.items():
-            places = _PER_PROVIDER_MAX - self._flying.get(key, 0)
+            places = self._per_provider_max - self._flying.get(key, 0)
             free = len(held) if self._long_pause(*key) else min(places, self._rates[key].free(now))
             for _ in range(min(free, len(held), room - len(items))):
                 items.append(held.popleft())
@@ -317,7 +317,7 @@ class Carrier:
     def _may_go(self, ready: Ready) -> bool:
         key = (ready.item.workspace, ready.choice.provider)
         rate = self._rate(key, ready.library)
-        if self._flying.get(key, 0) >= _PER_PROVIDER_MAX or rate.take(self._clock.now_ms()):
+        if self._flying.get(key, 0) >= self._per_provider_max or rate.take(self._clock.now_ms()):
             return False
         self._flying[key] = self._flying.get(key, 0) + 1
         return True

@@ -30,8 +30,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     batch_events_max: int = 1_000
     #: events that the wheel turns in one transaction
     turn_events_max: int = 256
-    #: commands carried out at the same time
-    in_flight_max: int = 256
+    #: commands carried out at the same time; one provider gets half of these places at most
+    in_flight_max: int = 512
     #: how long a closed server waits for what is in flight, in seconds
     drain_s: int = 10
     #: how long an API key's look-up is believed, in seconds: a revoked key works that much longer at most
