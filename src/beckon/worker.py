@@ -58,7 +58,7 @@ class Wheel:
         self._on_topics = on_topics
         self._events_max = turn_events_max
         self.memory = Memory()
-        self._effects = Effects(workspaces, queue, self.memory)
+        self._effects = Effects(workspaces, queue)
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
         self._next_entry = 1

@@ -102,7 +102,7 @@ async def test_a_receipt_that_waits_for_its_hand_over_survives_a_turn_that_fails
 
 async def test_receipts_of_messages_that_are_not_ours_do_not_crowd_out_ours(database_url: str, tmp_path: Path) -> None:
     async with line(tmp_path, database_url, files=FILES) as made:
-        made.beckon.wheel._effects.orphans_max = 3
+        made.beckon.wheel._effects.receipts.orphans_max = 3
         for number in range(5):
             await made.receipt(f"somebody-elses-{number}", "delivered")
         gate = asyncio.Event()

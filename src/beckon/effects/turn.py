@@ -1,0 +1,159 @@
+"""The effects of one turn: what its events and timers touch is loaded, each is taken, and what follows is followed."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from beckon.batch import Batch, address_key
+from beckon.core.contact import Contact
+from beckon.core.event import Event
+from beckon.effects import definitions, receipts
+from beckon.effects.people import People
+from beckon.effects.receipts import Receipts
+from beckon.effects.running import Running
+from beckon.effects.sending import Sending
+from beckon.effects.talking import enter
+from beckon.messaging.contacts import Reference
+from beckon.outbox.queue import Queue
+from beckon.store.database import Database
+from beckon.workspaces import OWN_TYPES, Library, Workspaces
+
+#: What an event of one of our own types does: (batch, library, event, its fields, whom it is about).
+Act = Callable[[Batch, Library, Event, dict[str, Any], Contact | None], None]
+
+
+class Effects:
+    """The rooms' part of a turn."""
+
+    def __init__(self, workspaces: Workspaces, queue: Queue) -> None:
+        self._workspaces = workspaces
+        self._people = people = People(workspaces)
+        self._sending = sending = Sending(queue, people)
+        self._running = running = Running(workspaces, queue, sending)
+        self.receipts = Receipts(sending)
+        self._acts: dict[str, Act] = {
+            "message.received": people.received,
+            "message.sent": self.receipts.sent,
+            "message.delivered": self.receipts.receipt,
+            "message.read": self.receipts.receipt,
+            "message.failed": self.receipts.failed,
+            "message.retrying": self.receipts.attempted,
+            "message.doubtful": self.receipts.doubted,
+            "message.undeliverable": self.receipts.undeliverable,
+            "message.not_forwarded": self.receipts.not_forwarded,
+            "delivery.resend_asked": sending.resend,
+            "agent.replied": sending.replied,
+            "message.asked": sending.asked,
+            "run.stop_asked": running.stop_asked,
+            "contact.changed": people.contact_changed,
+            "consent.changed": people.consented,
+            "template.status": definitions.template_status,
+            "definition.uploaded": definitions.uploaded,
+        }
+
+    async def open(self, database: Database) -> None:
+        """Read back what waits from turn to turn."""
+        await self.receipts.open(database)
+
+    async def load(self, batch: Batch, events: Sequence[Event], timers: Sequence[tuple[Any, ...]]) -> None:
+        """Fetch what these events and timers touch, and settle whom each is about."""
+        references: dict[int, Reference] = {}
+        addresses: dict[str, list[tuple[str, str]]] = {}
+        deliveries: set[str] = set()
+        runs: set[str] = set()
+        contacts: set[str] = set()
+        told: list[tuple[str, str, str]] = []
+        for event in events:
+            if not self._concerns(event):
+                continue
+            fields = event.data if type(event.data) is dict else {}
+            if "delivery" in fields and type(fields["delivery"]) is str:
+                batch.delivery_of[event.position] = fields["delivery"]
+                deliveries.add(fields["delivery"])
+            elif "provider_id" in fields and event.type in receipts.TYPES:
+                told.append((event.workspace, str(fields.get("provider")), str(fields["provider_id"])))
+            if type(fields.get("run")) is str and ("command" in fields or event.type == "run.stop_asked"):
+                runs.add(fields["run"])
+            reference = self._people.reference(event, fields)
+            if reference is not None:
+                references[event.position] = reference
+                if reference.id:
+                    contacts.add(reference.id)
+                elif reference.addresses:
+                    addresses.setdefault(event.workspace, []).extend(
+                        [(address.channel, address.external_id) for address in reference.addresses]
+                    )
+        for _, kind, subject in timers:
+            (runs if kind == "run" else deliveries).add(subject)
+        await batch.load_addresses(addresses)
+        if told:
+            await self.receipts.load(batch, events, told, deliveries)
+        for event in events:
+            reference = references.get(event.position)
+            if reference is not None and not reference.id:
+                for address in reference.addresses:
+                    key = address_key(event.workspace, address.channel, address.external_id)
+                    if key in batch.addresses:
+                        contacts.add(batch.addresses[key])
+        await batch.load(contacts=contacts, deliveries=deliveries, runs=runs)
+        await batch.load(
+            contacts={delivery.contact for delivery in batch.deliveries.values()}
+            | {run.contact for run in batch.runs.values() if run.contact}
+        )
+        await self._people.load_expecting(batch, events, references)
+        for event in events:
+            self._people.settle(batch, event, references.get(event.position))
+        await self._running.load(batch, events)
+
+    def take(self, batch: Batch, event: Event) -> None:
+        """All that one event changes."""
+        library = self._workspaces.get(event.workspace)
+        if library is None:
+            return
+        contact = batch.contacts.get(batch.contact_of.get(event.position, ""))
+        fields = event.data if type(event.data) is dict else {}
+        act = self._acts.get(event.type)
+        if act is not None:
+            act(batch, library, event, fields, contact)
+        if contact is not None:
+            if act is None and type(fields.get("consent")) is dict:
+                self._people.said_yes(batch, event, fields["consent"], contact)
+            enter(batch, event, batch.contacts[contact.id])
+        self._running.take(batch, library, event, fields)
+        batch.topics.add((event.workspace, "events"))
+
+    def fire(self, batch: Batch, due_ms: int, kind: str, subject: str) -> None:
+        """A timer is due."""
+        if kind == "run":
+            run = batch.runs.get(subject)
+            if run is not None:
+                self._running.fire(batch, run)
+            return
+        delivery = batch.deliveries.get(subject)
+        if delivery is not None:
+            self.receipts.fire(batch, delivery, due_ms)
+
+    async def follow(self, batch: Batch) -> None:
+        """Results that came before their wait, and contacts whom a step named, until nothing is left."""
+        # Each round takes a run at least one step further, and a flow's limits say how many it may take.
+        while batch.asked_early or batch.unresolved:
+            if batch.asked_early:
+                await self._running.ask_early(batch)
+            if batch.unresolved:
+                await self._sending.resolve(batch)
+
+    def remember(self, batch: Batch) -> None:
+        """After the commit: what waits from turn to turn."""
+        self.receipts.remember(batch)
+
+    def _concerns(self, event: Event) -> bool:
+        """Whether anything here acts on an event of this type; the journal keeps the others all the same."""
+        library = self._workspaces.get(event.workspace)
+        if library is None:
+            return False
+        type_ = event.type
+        return (
+            type_ in self._acts
+            or type_ in library.shapes
+            or bool(library.flows_on(type_))
+            or type_.startswith(OWN_TYPES)
+        )
