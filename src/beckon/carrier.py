@@ -198,14 +198,14 @@ class Carrier:
         if self._queue.wants_poll(now):
             return False
         held = [(key, len(waiting)) for key, waiting in self._held.items() if waiting]
-        if any(self._rates[key].paused_until_ms <= now for key, _ in held):
+        if not all(self._rates[key].pause_left_ms(now) for key, _ in held):
             return False
         return len(self._queue) == sum([count for _, count in held])
 
     def paused(self, workspace: str, provider: str) -> str | None:
         """Why a provider is left alone at the moment; None: it is not."""
         rate = self._rates.get((workspace, provider))
-        if rate is not None and self._clock.now_ms() < rate.paused_until_ms:
+        if rate is not None and rate.pause_left_ms(self._clock.now_ms()):
             return rate.paused_why
         return None
 
@@ -216,7 +216,7 @@ class Carrier:
             dues.append(self._queue.next_due_ms - now)
         for key, held in self._held.items():
             if held:
-                dues.append(max(20, self._rates[key].paused_until_ms - now))
+                dues.append(max(20, self._rates[key].pause_left_ms(now)))
         # Half a minute at most: a clock that jumps is noticed, and nothing hot spins.
         return min(30.0, max(0.02, min(dues) / 1000)) if dues else None
 
@@ -468,7 +468,7 @@ class Carrier:
     def _long_pause(self, workspace: str, provider: str) -> str | None:
         """A provider that is left alone for longer than a retry would wait is passed over, with the reason."""
         rate = self._rates.get((workspace, provider))
-        if rate is not None and rate.paused_until_ms - self._clock.now_ms() > 60_000:
+        if rate is not None and rate.pause_left_ms(self._clock.now_ms()) > 60_000:
             return rate.paused_why
         return None
 

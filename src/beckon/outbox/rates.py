@@ -7,19 +7,19 @@ _ANY_NUMBER = 1_000_000
 class Rate:
     """A token bucket: ``per_second`` on average, bursts of one second's worth. 0: no limit."""
 
-    __slots__ = ("_at_ms", "_paused_at_ms", "_tokens", "paused_until_ms", "paused_why", "per_second")
+    __slots__ = ("_at_ms", "_paused_at_ms", "_paused_until_ms", "_tokens", "paused_why", "per_second")
 
     def __init__(self, per_second: float = 0) -> None:
         self.per_second = per_second
         self._tokens = max(1.0, per_second)
         self._at_ms = 0
-        self.paused_until_ms = 0
+        self._paused_until_ms = 0
         self._paused_at_ms = 0
         self.paused_why = ""
 
     def take(self, now_ms: int) -> int:
         """0: go ahead, a token is taken. Else: milliseconds until one is there, or the pause ends."""
-        left_ms = self._pause_left_ms(now_ms)
+        left_ms = self.pause_left_ms(now_ms)
         if left_ms or not self.per_second:
             return left_ms
         self._refill(now_ms)
@@ -30,7 +30,7 @@ class Rate:
 
     def free(self, now_ms: int) -> int:
         """How many could be taken now."""
-        if self._pause_left_ms(now_ms):
+        if self.pause_left_ms(now_ms):
             return 0
         if not self.per_second:
             return _ANY_NUMBER
@@ -39,17 +39,18 @@ class Rate:
 
     def pause(self, now_ms: int, until_ms: int, why: str) -> None:
         """Leave the provider alone until then: it said so, or it does not answer."""
-        if until_ms > self.paused_until_ms:
-            self.paused_until_ms = until_ms
+        if until_ms - now_ms > self.pause_left_ms(now_ms):
+            self._paused_until_ms = until_ms
             self._paused_at_ms = now_ms
             self.paused_why = why
 
-    def _pause_left_ms(self, now_ms: int) -> int:
+    def pause_left_ms(self, now_ms: int) -> int:
+        """How long it is still left alone; 0: it isn't."""
         if now_ms < self._paused_at_ms:
             # The clock was set back: what is left of a pause is no longer than it was at its beginning.
-            self.paused_until_ms -= self._paused_at_ms - now_ms
+            self._paused_until_ms -= self._paused_at_ms - now_ms
             self._paused_at_ms = now_ms
-        return max(0, self.paused_until_ms - now_ms)
+        return max(0, self._paused_until_ms - now_ms)
 
     def _refill(self, now_ms: int) -> None:
         full = max(1.0, self.per_second)
