@@ -140,7 +140,6 @@ class Beckon:
             queue=self.queue,
             memory=self.wheel.memory,
             intake=self.intake,
-            connections=self.connections,
             acts={},
             address=self.settings.address,
             link_key=self._link_key,

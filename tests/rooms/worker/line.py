@@ -138,7 +138,7 @@ class Store:
 class Line:
     """An opened server and hands to reach it with."""
 
-    def __init__(self, beckon: Beckon, clock: VirtualClock, store: Store) -> None:
+    def __init__(self, beckon: Beckon, clock: Any, store: Store) -> None:
         self.beckon = beckon
         self.clock = clock
         self.store = store
@@ -242,7 +242,7 @@ async def line(
     *,
     files: Mapping[str, str] = {},
     more: str = "",
-    clock: VirtualClock | None = None,
+    clock: Any = None,
     started: bool = True,
     **settings: Any,
 ) -> AsyncIterator[Line]:

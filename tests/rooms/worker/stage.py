@@ -136,7 +136,7 @@ class Line:
         beckon = self.beckon
         assert beckon.carrier is not None
         tasks = [*beckon._running, *beckon.carrier._tasks]
-        for task in (beckon.carrier._taking, beckon.intake._flushing, beckon.database._writing):
+        for task in (beckon.carrier.outcomes.taking, beckon.intake._flushing, beckon.database._writing):
             if task is not None:
                 tasks.append(task)
         left = set(tasks)

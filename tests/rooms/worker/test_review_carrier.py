@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from beckon.core.clock import SystemClock
 from beckon.core.errors import Refused, Unavailable
 from beckon.core.message import Handed, Outbound
 from tests.rooms.worker.line import ANN, BOB, FakeChannel, line
@@ -281,3 +282,10 @@ steps:
         run = (await made.runs())["1"]
         assert (run.status, run.variables["answer"]) == ("done", "done")
         assert await made.rows("SELECT id FROM outbox") == []
+
+
+async def test_a_message_is_tried_again_by_itself_when_its_time_has_come(database_url: str, tmp_path: Path) -> None:
+    async with line(tmp_path, database_url, clock=SystemClock()) as made:
+        made.sms.acts = [Unavailable("sms.down", "down")]
+        await made.tell("1", "hello")
+        await made.until(lambda: len(made.sms.sent) == 2)  # nobody wakes the carrier, but the carrier
