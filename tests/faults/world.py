@@ -73,6 +73,9 @@ class World:
         #: how often the message of each number was handed over
         self.handed: dict[int, int] = {}
         self.confirmed: set[str] = set()
+        #: cleared: the provider takes messages and says nothing.
+        self.answers = asyncio.Event()
+        self.answers.set()
         self._next = 0
         self._receipts = receipts
         self._ids: asyncio.Queue[str] = asyncio.Queue()
@@ -86,6 +89,7 @@ class World:
         found = _MARK.search(asked.body)
         number = int(found[1]) if found is not None else -1
         self.handed[number] = self.handed.get(number, 0) + 1
+        await self.answers.wait()
         id_ = f"wamid.{number}.{self.handed[number]}"
         if self._receipts:
             self._ids.put_nowait(id_)
