@@ -96,7 +96,8 @@ async def test_a_database_that_goes_and_comes_back_costs_no_event(
         load.stop = True
         await asyncio.wait_for(asyncio.gather(*sources), 60)
         await here.quiet()
-        assert load.refused, "the database was never away for anybody"
+        # Connections that are only cut may be made anew before anybody asks for one.
+        assert load.refused or how is cut_off, "the database was never away for anybody"
         runs = {run.key: run.status for run in await here.runs()}
         assert {f"V-{number}" for number in load.accepted} == set(runs)
         assert set(runs.values()) == {"done"}

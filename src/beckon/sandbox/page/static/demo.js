@@ -47,13 +47,16 @@ async function look() {
   }
   asking = true;
   try {
-    const query = new URLSearchParams({ visit: state.visit, run: state.run });
+    const { visit, run } = state;
+    const query = new URLSearchParams({ visit, run });
     const answer = await fetch(`/sandbox/state?${query}`);
     if (answer.status === 403) {
       location.reload();
       return;
     }
-    if (answer.ok) show(await answer.json());
+    const seen = answer.ok ? await answer.json() : null;
+    // Another visit was chosen while this answer was on its way: it is about the one before.
+    if (seen && state.visit === visit && state.run === run) show(seen);
   } catch {
     // The server is gone: the stream comes back when it does, and asks again.
   } finally {
