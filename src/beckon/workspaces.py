@@ -234,7 +234,12 @@ async def open_workspace(
     changes = Changes()
     now = clock.now_ms()
     newest_of_folder = {(row[0], row[1]): row[2] for row in kept if row[4] == "folder"}
-    current = {(str(row[0]), str(row[1])): str(row[3]) for row in kept if row[5] and row[4] != "folder"}
+    # Uploaded after the folder was read last: also a version that the folder had before.
+    current = {
+        (str(row[0]), str(row[1])): str(row[3])
+        for row in kept
+        if row[5] and newest_of_folder.get((row[0], row[1])) != row[2]
+    }
     for (kind, name), (file, text) in found.items():
         try:
             library.take(kind, name, text)

@@ -33,6 +33,10 @@ def uploaded(batch: Batch, library: Library, event: Event, fields: dict[str, Any
         # Uploaded in this very turn: the statement above does not find it.
         batch.changes.upsert(DEFINITIONS, (*before[:6], 0, before[7]))
     row = (event.workspace, kind, name, version, text, "api", 1, event.accepted_ms)
-    batch.changes.upsert(DEFINITIONS, row)
+    # A version that was there before stays what it was, the folder's or an earlier upload; it is current again.
+    batch.changes.execute(
+        "UPDATE definitions SET current = 1 WHERE workspace = ? AND kind = ? AND name = ? AND version = ?", row[:4]
+    )
+    batch.changes.insert_new(DEFINITIONS, row)
     batch.uploaded[event.workspace, kind, name] = row
     library.take(kind, name, text)

@@ -9,7 +9,8 @@ import pytest
 from beckon.core.errors import BeckonError, Unavailable
 from beckon.store.changes import Changes
 from beckon.store.database import Query
-from tests.rooms.worker.line import ANN, line
+from beckon.workspaces import version_of
+from tests.rooms.worker.line import ANN, Line, line
 
 AWAY = Unavailable("store.unavailable", "gone for a moment", retry_after_s=1)
 
@@ -325,3 +326,46 @@ async def test_a_server_that_can_not_open_leaves_its_database_to_the_next(databa
         await made.tell("1", "hello")
         await made.rest()
         assert made.sms.texts == ["hello"]
+
+
+def greeting(words: str) -> str:
+    """A template that says these words."""
+    return f"template: hello\npurpose: transactional\nlocales: {{ en: {{ text: {words} }} }}\n"
+
+
+async def upload(made: Line, words: str) -> None:
+    """Upload it."""
+    text = greeting(words)
+    fields = {"kind": "template", "name": "hello", "version": version_of("template", text), "text": text}
+    await made.say("definition.uploaded", fields)
+    await made.rest()
+
+
+async def said(made: Line) -> str:
+    """What the current template says."""
+    made.sms.sent.clear()
+    await made.say("message.asked", {"contact": ANN, "template": "hello"})
+    await made.rest()
+    return made.sms.texts[0]
+
+
+async def test_what_was_uploaded_last_stays_current_over_restarts_whatever_the_folder_said_before(
+    database_url: str, tmp_path: Path
+) -> None:
+    files = {"templates/hello.yaml": greeting("one")}
+    async with line(tmp_path, database_url, files=files) as made:
+        for words in ("two", "one", "three"):
+            made.clock.drag(1_000)
+            await upload(made, words)
+        clock = made.clock
+    async with line(tmp_path, database_url, files=files, clock=clock) as made:
+        assert await said(made) == "three"
+    clock.drag(1_000)
+    files = {"templates/hello.yaml": greeting("four")}
+    async with line(tmp_path, database_url, files=files, clock=clock) as made:
+        assert await said(made) == "four", "a folder that changed is newer"
+        clock.drag(1_000)
+        await upload(made, "one")
+    async with line(tmp_path, database_url, files=files, clock=clock) as made:
+        assert await said(made) == "one"
+        assert await made.rows("SELECT count(*) FROM definitions WHERE name = 'hello' AND current = 1") == [(1,)]
