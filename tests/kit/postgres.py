@@ -64,7 +64,9 @@ class PostgresServer:
     def create_database(self) -> str:
         """Makes an empty database and says its name."""
         name = f"test_{next(self._numbers)}"
-        self.sql(f"CREATE DATABASE {name} TEMPLATE template0")
+        # Copying its files takes a third of the time that copying it through the log does.
+        strategy = "STRATEGY FILE_COPY" if float(self._binaries.parent.name) >= 15 else ""
+        self.sql(f"CREATE DATABASE {name} TEMPLATE template0 {strategy}")
         return name
 
     def drop_database(self, name: str) -> None:
