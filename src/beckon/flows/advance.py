@@ -20,13 +20,13 @@ from beckon.core.contact import Contact
 from beckon.core.errors import Refused
 from beckon.core.event import Event
 from beckon.core.ids import derived
+from beckon.core.timers import say_duration
 from beckon.flows.conditions import Constant, Scope
 from beckon.flows.definition import Flow, event_words
 from beckon.flows.doing import Doing, do_step
 from beckon.flows.matching import Shape, key_of
 from beckon.flows.run import CONSUMED_MAX, FINAL, HISTORY_MAX, Failure, Run, Taken, Wait
 from beckon.flows.steps import Call, Http, Send, Step, WaitFor
-from beckon.flows.timers import say_duration
 
 #: How many events may lead to one another through ``emit``.
 DEPTH_MAX = 16

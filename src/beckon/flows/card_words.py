@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable
 
+from beckon.core.timers import say_duration
 from beckon.flows import steps as made
 from beckon.flows.conditions import Condition, Constant, Expression
-from beckon.flows.timers import say_duration
 
 _VALUE = re.compile(r"\{\{-?\s*([\w.-]+)[^}]*\}\}")
 

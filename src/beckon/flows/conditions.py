@@ -15,8 +15,8 @@ from beckon.core.errors import Refused
 from beckon.core.liquid_text import Text, as_text
 from beckon.core.liquid_text import compile_text as compile_liquid
 from beckon.core.measures import closest, weigh
+from beckon.core.timers import zone_of
 from beckon.flows.bounded_cel import Condition
-from beckon.flows.timers import zone_of
 
 __all__ = [
     "ROOTS",

@@ -13,6 +13,7 @@ from beckon.core.errors import Refused
 from beckon.core.event import Event
 from beckon.core.ids import derived
 from beckon.core.problems import Problem, Problems
+from beckon.core.timers import zone_named
 from beckon.core.yaml_text import Located, YamlProblem, read_yaml
 from beckon.flows.conditions import (
     ROOTS,
@@ -27,7 +28,6 @@ from beckon.flows.forms import FLOW, LIMITS, RESERVED
 from beckon.flows.matching import CONTACT, Shape
 from beckon.flows.step_reading import StepReader
 from beckon.flows.steps import Call, ForEach, Http, Send, Step, Steps, WaitFor
-from beckon.flows.timers import zone_named
 
 __all__ = ["Flow", "FlowProblems", "Limits", "Problem", "contact_reference", "event_words", "parse_flow"]
 

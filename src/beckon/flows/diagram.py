@@ -8,10 +8,10 @@ what happens on the side (time-out, error) hangs to the right and comes back. So
 from collections.abc import Callable, Sequence
 
 from beckon.core.clock import iso
+from beckon.core.drawing import STYLE, Paper, icon, safe, text_width, wrap
 from beckon.flows import steps as made
 from beckon.flows.card_words import branch_label, card_words
 from beckon.flows.definition import Flow
-from beckon.flows.drawing import STYLE, Paper, icon, safe, text_width, wrap
 from beckon.flows.run import FINAL, Failure, Run, Taken
 
 __all__ = ["STYLE", "draw", "draw_run"]

@@ -8,12 +8,7 @@ from beckon.core.errors import Refused
 from beckon.core.ids import derived
 from beckon.core.liquid_text import as_text
 from beckon.core.measures import weigh
-from beckon.flows import steps as made
-from beckon.flows.conditions import Expression, Scope
-from beckon.flows.definition import OUTCOMES, Flow
-from beckon.flows.matching import CONTACT, canonical, wait_key
-from beckon.flows.run import Awaited, Loop, Run, Taken, Wait
-from beckon.flows.timers import (
+from beckon.core.timers import (
     DAY_MS,
     DURATION_MAX_MS,
     Week,
@@ -25,6 +20,11 @@ from beckon.flows.timers import (
     say_duration,
     zone_named,
 )
+from beckon.flows import steps as made
+from beckon.flows.conditions import Expression, Scope
+from beckon.flows.definition import OUTCOMES, Flow
+from beckon.flows.matching import CONTACT, canonical, wait_key
+from beckon.flows.run import Awaited, Loop, Run, Taken, Wait
 
 #: A wait without a time-out ends after this long.
 FOREVER_MS = DURATION_MAX_MS

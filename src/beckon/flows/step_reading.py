@@ -6,11 +6,11 @@ from typing import Any
 from beckon.core.errors import Refused
 from beckon.core.measures import closest
 from beckon.core.problems import Problem
+from beckon.core.timers import outside, parse_duration, parse_week, zone_named
 from beckon.flows import steps as made
 from beckon.flows.conditions import Expression, compile_condition, compile_text, compile_value
 from beckon.flows.forms import ANYWHERE, CHANNELS, ENTRIES, HOURS, NAME, STEPS, TYPE, WAIT, WORD, Field, Form
 from beckon.flows.step_making import make_step
-from beckon.flows.timers import outside, parse_duration, parse_week, zone_named
 
 #: How many steps a flow may have in all, and how deep they may nest.
 STEPS_MAX = 500

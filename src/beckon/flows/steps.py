@@ -4,8 +4,8 @@ from typing import ClassVar
 
 import msgspec
 
+from beckon.core.timers import Week
 from beckon.flows.conditions import Condition, Expression
-from beckon.flows.timers import Week
 
 Steps = tuple["Step", ...]
 #: (path below the step, its steps): ``("then", …)``, ``("choose.1.then", …)``, ``("on_timeout", …)``.

@@ -28,9 +28,9 @@ from beckon.core.clock import from_iso
 from beckon.core.errors import Refused
 from beckon.core.measures import closest
 from beckon.core.problems import Problem
+from beckon.core.timers import parse_duration
 from beckon.core.yaml_text import YamlProblem, read_yaml
 from beckon.flows.definition import Flow, FlowProblems
-from beckon.flows.timers import parse_duration
 from beckon.flows.trial_expect import compare
 from beckon.flows.trial_world import World
 

@@ -6,7 +6,7 @@ import msgspec
 
 from beckon.core import command as core
 from beckon.core.measures import closest
-from beckon.flows.timers import parse_duration, say_duration
+from beckon.core.timers import parse_duration, say_duration
 from beckon.flows.trial_world import Asked, World
 
 #: Expectations about the world at the end, rather than about a command.

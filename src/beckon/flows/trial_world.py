@@ -7,11 +7,11 @@ import msgspec
 from beckon.core import command as core
 from beckon.core.event import Event
 from beckon.core.ids import derived
+from beckon.core.timers import DAY_MS
 from beckon.flows.advance import Advance, Matched, Outcome, Started, Stimulus, TimedOut, advance, begin
 from beckon.flows.definition import Flow, contact_reference
 from beckon.flows.matching import Shape, keys_of
 from beckon.flows.run import Run
-from beckon.flows.timers import DAY_MS
 
 _WORKSPACE = "trial"
 #: How many events and turns a trial may take.

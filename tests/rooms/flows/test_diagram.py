@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from beckon.core.drawing import text_width, wrap
 from beckon.flows.diagram import STYLE, draw, draw_run
-from beckon.flows.drawing import text_width, wrap
 from tests.rooms.flows.stage import Play, flow_of
 
 SVG = "{http://www.w3.org/2000/svg}"

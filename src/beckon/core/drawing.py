@@ -1,4 +1,4 @@
-"""Drawing: the pencil and the paper for a flow's diagram: words measured and wrapped, icons, colours, lines."""
+"""Drawing: the pencil and the paper for diagrams: words measured and wrapped, icons, colours, lines."""
 
 from xml.sax.saxutils import escape
 

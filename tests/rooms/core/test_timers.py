@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from beckon.core.clock import from_iso, iso
 from beckon.core.errors import Refused
-from beckon.flows.timers import (
+from beckon.core.timers import (
     DAY_MS,
     Week,
     add_open,
