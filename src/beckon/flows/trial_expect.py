@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from beckon.core import command as core
+from beckon.core.aligned import aligned
 from beckon.core.measures import closest
 from beckon.core.timers import parse_duration, say_duration
 from beckon.flows.trial_world import Asked, World
@@ -33,7 +34,7 @@ def compare(world: World, expected: list[Any], watched: list[Any] | None) -> lis
     for item in wanted:
         _check_form(item)
     lines: list[str] = []
-    pairs = _aligned(wanted, asked, world)
+    pairs = aligned(wanted, asked, lambda item, found: _fits(item, found, world))
     for item, found in pairs:
         if item is not None and found is not None:
             lines.append(f"  {_say(found, world)}")
@@ -46,30 +47,6 @@ def compare(world: World, expected: list[Any], watched: list[Any] | None) -> lis
         if _is_at_the_end(item):
             lines += _at_the_end(world, item)
     return lines
-
-
-def _aligned(wanted: list[Any], asked: list[Asked], world: World) -> list[tuple[Any, Asked | None]]:
-    """The two lists side by side, with as many pairs that fit as there can be."""
-    fits = [[_fits(item, found, world) for found in asked] for item in wanted]
-    longest = [[0] * (len(asked) + 1) for _ in range(len(wanted) + 1)]
-    for row in range(len(wanted) - 1, -1, -1):
-        for column in range(len(asked) - 1, -1, -1):
-            better = max(longest[row + 1][column], longest[row][column + 1])
-            longest[row][column] = max(better, longest[row + 1][column + 1] + 1) if fits[row][column] else better
-    pairs: list[tuple[Any, Asked | None]] = []
-    row = column = 0
-    while row < len(wanted) or column < len(asked):
-        both = row < len(wanted) and column < len(asked) and fits[row][column]
-        if both and longest[row][column] == longest[row + 1][column + 1] + 1:
-            pairs.append((wanted[row], asked[column]))
-            row, column = row + 1, column + 1
-        elif row < len(wanted) and (column == len(asked) or longest[row + 1][column] >= longest[row][column + 1]):
-            pairs.append((wanted[row], None))
-            row += 1
-        else:
-            pairs.append((None, asked[column]))
-            column += 1
-    return pairs
 
 
 def _explained(lines: list[str], pairs: list[tuple[Any, Asked | None]], world: World) -> list[str]:

@@ -20,7 +20,7 @@ LIMITS = {"transitions": (60, 500), "duration": (2 * 3_600_000, 6 * 3_600_000)}
 TICKS = ("call", "started", "digits", "caller", "called", "session", "direction")
 
 #: The names that a text may use; those under which keys are kept come on top.
-ROOTS = frozenset({"call", "caller", "called", "direction", "digits", "reply", "contact", "result", "now"})
+ROOTS = frozenset({"call", "caller", "called", "direction", "digits", "reply", "contact", "result", "settings", "now"})
 
 
 class Words(msgspec.Struct, frozen=True):
@@ -143,10 +143,12 @@ class Ask(Step, frozen=True, kw_only=True):
     filler_after_ms: int = 700
     codes: Ways = ()
     connecting: Connecting = Connecting()
+    otherwise: Steps | None = None
     backup: Steps | None = None
 
     def branches(self) -> Branches:
-        return (*((f"codes.{code}", steps) for code, steps in self.codes), *_given(("backup", self.backup)))
+        codes = ((f"codes.{code}", steps) for code, steps in self.codes)
+        return (*codes, *_given(("otherwise", self.otherwise), ("backup", self.backup)))
 
 
 class Dial(Step, frozen=True, kw_only=True):

@@ -144,6 +144,7 @@ STEPS: dict[str, Form] = {
             "connect": Field(
                 "connecting", "How the answer's numbers are connected; the answer wins.", goes_to="connecting"
             ),
+            "otherwise": Field("steps", "What to do when nobody takes the call that the answer asked for."),
             "backup": Field("steps", "What to do when there is no usable answer."),
         },
     ),
