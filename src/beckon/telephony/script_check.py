@@ -1,4 +1,4 @@
-"""Check: what is wrong with a call script, found without a call: jumps to nowhere, steps that nobody reaches, no way out.
+"""Check: what is wrong with a call script, found without a call: jumps to nowhere, steps out of reach, loops.
 
 ``parse_script`` has already refused what is wrong in itself. What a ``Library`` doesn't know (None) is not checked.
 """
@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 
 import msgspec
 
+from beckon.core.liquid_text import Text
 from beckon.core.measures import closest
 from beckon.core.problems import Problem
 from beckon.telephony import script as made
@@ -197,7 +198,7 @@ def _prompts(step: Step) -> Iterator[made.Prompt]:
                 yield prompt
 
 
-def _texts(step: Step) -> Iterator[made.Text]:
+def _texts(step: Step) -> Iterator[Text]:
     if isinstance(step, made.Dial):
         yield from step.numbers
     elif isinstance(step, made.Ask):
