@@ -166,8 +166,12 @@ class PooledConnections:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         timeout_s: float = 10.0,
+        connect_s: float = 0.0,
     ) -> Reply:
-        """One exchange. Raises ``Refused`` for a URL that is none, ``Unavailable`` for the network."""
+        """One exchange. Raises ``Refused`` for a URL that is none, ``Unavailable`` for the network.
+
+        ``connect_s``: how long connecting may take, where that is less than all.
+        """
         parts = _parsed(url)
         host = parts.hostname or ""
         port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -181,7 +185,7 @@ class PooledConnections:
         timer = loop.call_later(timeout_s, _time_out, future)
         try:
             for _ in range(2):
-                exchange = await self._connection(key, origin, timeout_s)
+                exchange = await self._connection(key, origin, min(connect_s or timeout_s, timeout_s))
                 if future.done():
                     # The wait for a connection took all the time: nothing was written, and nothing will be.
                     raise Unavailable("http.no_connection", "no connection was free in time", retry_after_s=1)

@@ -12,7 +12,7 @@
 ``code``       the script's way with this number
 ``redirect``   the script's named step
 ``hang_up``    the reason, or true
-``locale``     the language of its words
+``locale``     the language of its words; without it the call's
 =============  =========================================================================
 """
 
@@ -38,7 +38,7 @@ def read_answer(answer: Mapping[str, Any]) -> tuple[Instruction, ...]:
     for name in answer:
         if name not in NAMES:
             raise Refused("call.answer", f"An answer has no {str(name)[:40]!r}{closest(str(name), NAMES)}")
-    locale = str(answer.get("locale") or "en")
+    locale = str(answer.get("locale") or "")
     made: list[Instruction] = []
     if answer.get("record"):
         made.append(told.Record())

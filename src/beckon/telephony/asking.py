@@ -10,7 +10,7 @@ from beckon.telephony.acting import Acting
 from beckon.telephony.call import Asking
 from beckon.telephony.connecting import connect
 from beckon.telephony.keying import begin_wanted
-from beckon.telephony.switch import KeyPressed, PlaybackEnded, SwitchEvent
+from beckon.telephony.switch import KeyPressed, PlaybackEnded, Prompt, Say, SwitchEvent
 
 #: How long the runner may be late with its own time-out.
 GRACE_MS = 1_000
@@ -112,11 +112,12 @@ def follow(acting: Acting) -> None:
             count = next((n for n, one in enumerate(call.queue) if not isinstance(one, told.Speak)), len(call.queue))
             spoken = [one for one in call.queue[:count] if isinstance(one, told.Speak)]
             acting.change(queue=call.queue[count:])
-            acting.speak(tuple(one.prompt for one in spoken), barge_in=any(one.barge_in for one in spoken))
+            prompts = in_language(acting, tuple(one.prompt for one in spoken))
+            acting.speak(prompts, barge_in=any(one.barge_in for one in spoken))
     elif isinstance(first, told.Gather):
         if acting.hears():
             acting.change(queue=call.queue[1:])
-            begin_wanted(acting, first)
+            begin_wanted(acting, msgspec.structs.replace(first, prompts=in_language(acting, first.prompts)))
     elif not (isinstance(first, told.Record) and first.on) or acting.hears():
         acting.change(queue=call.queue[1:])
         _do(acting, step, first)
@@ -138,7 +139,7 @@ def _do(acting: Acting, step: made.Ask, instruction: told.Instruction) -> None:
         connecting = msgspec.structs.replace(
             ours, at_once=instruction.at_once or ours.at_once, ring_ms=ring_ms, record=instruction.record or ours.record
         )
-        hint = instruction.hint or acting.said(ours.hint)
+        hint: tuple[Prompt, ...] = in_language(acting, instruction.hint) or acting.said(ours.hint)
         connect(acting, instruction.numbers, connecting, hint, instruction.caller_id)
     elif isinstance(instruction, told.Record):
         record_call(acting, on=instruction.on)
@@ -151,6 +152,15 @@ def _do(acting: Acting, step: made.Ask, instruction: told.Instruction) -> None:
     elif isinstance(instruction, told.HangUp):
         acting.decide("hung up", instruction.reason or "the answer says so")
         acting.end(acting.call.outcome or "finished", instruction.reason or "the answer says so")
+
+
+def in_language(acting: Acting, prompts: tuple[told.Spoken, ...]) -> tuple[told.Spoken, ...]:
+    """Words of a reply in the call's language, where it names none of its own."""
+    locale = acting.call.locale
+    return tuple(
+        msgspec.structs.replace(one, locale=locale) if isinstance(one, Say) and not one.locale else one
+        for one in prompts
+    )
 
 
 def record_call(acting: Acting, *, on: bool) -> None:

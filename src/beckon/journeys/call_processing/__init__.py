@@ -1,0 +1,22 @@
+"""Calls: a PBX asks step by step what to do; couriers reach customers whose numbers they don't learn. See README.md."""
+
+from pathlib import Path
+
+from beckon.journeys.call_processing.jambonz import JambonzAnswering
+from beckon.journeys.call_processing.twiml import TwimlAnswering
+from beckon.journeys.call_processing.uis import UisAnswering, UisAsking
+from beckon.journeys.journey import Journey, read_event_types
+
+_FOLDER = Path(__file__).parent
+
+#: The dialects in which scripts ask.
+DIALECTS = {dialect.name: dialect for dialect in (UisAsking(),)}
+#: The dialects in which we answer.
+ANSWERING = {dialect.name: dialect for dialect in (UisAnswering(), JambonzAnswering(), TwimlAnswering())}
+
+JOURNEY = Journey(
+    name="call_processing",
+    title="Interactive calls",
+    folder=_FOLDER,
+    event_types=read_event_types(_FOLDER),
+)
