@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from beckon.core.command import Send
+from beckon.core.command import Find, Send
 from beckon.core.contact import Contact
 from beckon.core.delivery import Delivery
 from beckon.core.event import Event, Json
@@ -135,6 +135,10 @@ class Batch:
         self.timers_due = 0
         #: (workspace, topic) to tell the live pages about
         self.topics: set[tuple[str, str]] = set()
+        #: (workspace, collection, key) → a record, as this turn knows it; None: there is none
+        self.records: dict[tuple[str, str, str], dict[str, Any] | None] = {}
+        #: (run, what it looks up), not found yet
+        self.finding: list[tuple[str, Find]] = []
         #: journey's name → what its part has loaded
         self.rooms: dict[str, Any] = {}
         #: the event's position → what whoever asked with it is told

@@ -50,7 +50,7 @@ UPLOADABLE = frozenset(
 #: Types that only we say; a door refuses them from outside.
 OWN_TYPES = (
     "message.", "delivery.", "agent.", "conversation.", "link.", "template.", "definition.", "event.", "http.",
-    "call.", "consent.", "contact.changed", "run.stop_asked",
+    "call.", "consent.", "contact.changed", "record.", "run.stop_asked",
 )  # fmt: skip
 
 Act = Callable[[Mapping[str, Any], str], Awaitable[Any]]

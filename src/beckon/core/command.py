@@ -83,4 +83,19 @@ class Emit(Command, tag="emit", frozen=True, kw_only=True):
     data: Any = None
 
 
-AnyCommand = Send | Post | Notify | Assign | Call | Http | Emit
+class Answer(Command, tag="answer", frozen=True, kw_only=True):
+    """Tell whoever asked with an event."""
+
+    #: the event's position in the journal.
+    position: int
+    body: Any = None
+
+
+class Find(Command, tag="find", frozen=True, kw_only=True):
+    """Look a record up, within the turn."""
+
+    collection: str
+    key: str
+
+
+AnyCommand = Send | Post | Notify | Assign | Call | Http | Emit | Answer | Find

@@ -8,9 +8,11 @@ from beckon.core import command as commands
 from beckon.core.contact import Contact
 from beckon.core.errors import BeckonError
 from beckon.core.event import Event
+from beckon.core.records import record_key
+from beckon.effects import records
 from beckon.effects.sending import FLOWS, Sending
 from beckon.effects.talking import add, tell_team
-from beckon.flows.advance import DEPTH_MAX, Advance, Matched, Outcome, Started, TimedOut, advance, begin
+from beckon.flows.advance import DEPTH_MAX, Advance, Found, Matched, Outcome, Started, TimedOut, advance, begin
 from beckon.flows.definition import Flow
 from beckon.flows.matching import keys_of
 from beckon.flows.run import FINAL, Failure, Run, Taken, Wait
@@ -177,6 +179,21 @@ class Running:
             # Only what came after the run began can count, and that is in the table or in this very turn.
             batch.asked_early.append(run.id)
 
+    async def find(self, batch: Batch) -> None:
+        """The records that runs look up: all of this round in one query."""
+        finding, batch.finding = batch.finding, []
+        wanted = {run_id: self._wanted(batch, run_id, command) for run_id, command in finding}
+        await records.load(batch, set(wanted.values()))
+        for run_id, command in finding:
+            run = batch.runs[run_id]
+            library = self._workspaces.get(run.workspace)
+            if library is not None:
+                self._advance(batch, library, run, Found(command.id, batch.records[wanted[run_id]]))
+
+    @staticmethod
+    def _wanted(batch: Batch, run_id: str, command: commands.Find) -> tuple[str, str, str]:
+        return batch.runs[run_id].workspace, command.collection, record_key(command.key)
+
     async def ask_early(self, batch: Batch) -> None:
         """Results that came before the waits which began in this turn."""
         asked, batch.asked_early = batch.asked_early, []
@@ -249,6 +266,10 @@ class Running:
                     attempt=0, command=command,
                 )
             )  # fmt: skip
+        elif isinstance(command, commands.Answer):
+            batch.answers[command.position] = command.body
+        elif isinstance(command, commands.Find):
+            batch.finding.append((run.id, command))
         elif isinstance(command, commands.Emit):
             if run.depth < DEPTH_MAX:
                 batch.emitted.append(

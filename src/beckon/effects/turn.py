@@ -6,7 +6,7 @@ from typing import Any
 from beckon.batch import Batch, address_key
 from beckon.core.contact import Contact
 from beckon.core.event import Event
-from beckon.effects import definitions, receipts
+from beckon.effects import definitions, receipts, records
 from beckon.effects.people import People
 from beckon.effects.receipts import Receipts
 from beckon.effects.running import Running
@@ -58,6 +58,8 @@ class Effects:
             "consent.changed": people.consented,
             "template.status": definitions.template_status,
             "definition.uploaded": definitions.uploaded,
+            "record.put": records.put,
+            "record.removed": records.remove,
         }
 
     async def open(self, database: Database) -> None:
@@ -158,7 +160,9 @@ class Effects:
     async def follow(self, batch: Batch) -> None:
         """Results that came before their wait, and contacts whom a step named, until nothing is left."""
         # Each round takes a run at least one step further, and a flow's limits say how many it may take.
-        while batch.asked_early or batch.unresolved:
+        while batch.asked_early or batch.unresolved or batch.finding:
+            if batch.finding:
+                await self._running.find(batch)
             if batch.asked_early:
                 await self._running.ask_early(batch)
             if batch.unresolved:

@@ -26,7 +26,7 @@ from beckon.flows.definition import Flow, event_words
 from beckon.flows.doing import Doing, do_step
 from beckon.flows.matching import Shape, key_of
 from beckon.flows.run import CONSUMED_MAX, FINAL, HISTORY_MAX, Failure, Run, Taken, Wait
-from beckon.flows.steps import Call, Http, Send, Step, WaitFor
+from beckon.flows.steps import Call, Find, Http, Send, Step, WaitFor
 
 #: How many events may lead to one another through ``emit``.
 DEPTH_MAX = 16
@@ -55,7 +55,14 @@ class Outcome(msgspec.Struct, frozen=True):
     command: str = ""
 
 
-Stimulus = Started | Matched | TimedOut | Outcome
+class Found(msgspec.Struct, frozen=True):
+    """The record that a ``find`` looked for; None: there is none."""
+
+    command: str
+    record: Any = None
+
+
+Stimulus = Started | Matched | TimedOut | Outcome | Found
 
 
 class Advance(msgspec.Struct, frozen=True):
@@ -181,6 +188,8 @@ def _accepts(doing: Doing, stimulus: Stimulus) -> bool:
     wait = run.waiting[0]
     if type(stimulus) is TimedOut:
         return 0 < wait.deadline_ms <= doing.now_ms
+    if type(stimulus) is Found:
+        return wait.command == stimulus.command
     if type(stimulus) is Outcome or wait.command:
         return _is_outcome(wait, stimulus)  # type: ignore[arg-type]
     return _is_awaited(doing, wait, stimulus.event)  # type: ignore[union-attr]
@@ -229,7 +238,9 @@ def _resume(doing: Doing, stimulus: Stimulus) -> None:
         raise Refused("flow.version", f"The flow has no step {wait.step}.")
     doing.step = step
     event = getattr(stimulus, "event", None)
-    if event is None:
+    if isinstance(stimulus, Found) and isinstance(step, Find):
+        _resume_found(doing, step, stimulus.record)
+    elif event is None:
         _resume_late(doing, step, wait)
     elif wait.command:
         _resume_outcome(doing, step, wait, event)
@@ -262,6 +273,18 @@ def _resume_late(doing: Doing, step: Step, wait: Wait) -> None:
     else:
         doing.tell("the time has come", branch="next")
         doing.go_on(step)
+
+
+def _resume_found(doing: Doing, step: Find, record: Any) -> None:
+    """The record is there, or there is none."""
+    doing.keep(step.save, record)
+    if record is None:
+        branch = "next" if step.on_missing is None else "on_missing"
+        doing.tell("found nothing", f"{step.collection} has no such record", branch)
+        doing.enter(step, step.on_missing)
+        return
+    doing.tell("found", f"a record of {step.collection}", "next")
+    doing.go_on(step)
 
 
 def _resume_outcome(doing: Doing, step: Step, wait: Wait, event: Event) -> None:

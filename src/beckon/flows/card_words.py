@@ -89,6 +89,14 @@ def _say_call(step: made.Call) -> tuple[str, bool, list[str]]:
     return step.act, False, [f"kept as {step.save}"] if step.save else []
 
 
+def _say_answer(step: made.Answer) -> tuple[str, bool, list[str]]:
+    if isinstance(step.body, Constant) and isinstance(step.body.constant, dict):
+        names = tuple(step.body.constant)
+    else:
+        names = getattr(step.body, "names", ())
+    return "Whoever asked", False, [f"with {', '.join(names)}"] if names else []
+
+
 def _say_set(step: made.Set) -> tuple[str, bool, list[str]]:
     pairs = [f"{name} = {_say(expression)}" for name, expression in step.values]
     return pairs[0], True, pairs[1:]
@@ -108,6 +116,8 @@ _SAID: dict[type[made.Step], Callable[..., tuple[str, bool, list[str]]]] = {
     made.Call: _say_call,
     made.Http: _say_http,
     made.Emit: lambda step: (step.event_type, False, []),
+    made.Answer: _say_answer,
+    made.Find: lambda step: (step.collection, False, [f"by {_say(step.key)}", f"kept as {step.save}"]),
     made.Set: _say_set,
     made.Stop: lambda step: (_human(_say(step.reason)) or "Ends here", False, []),
 }
@@ -121,4 +131,10 @@ def branch_label(step: made.Step, branch: str) -> str:
         return case.name or case.when.source
     if isinstance(step, made.Choose):
         return "otherwise"
-    return {"then": "yes", "else": "no", "on_error": "failed", "on_undeliverable": "undeliverable"}[branch]
+    return {
+        "then": "yes",
+        "else": "no",
+        "on_error": "failed",
+        "on_undeliverable": "undeliverable",
+        "on_missing": "none",
+    }[branch]

@@ -179,10 +179,12 @@ class Liquid:
 class Built:
     """An object or a list with expressions in it."""
 
-    __slots__ = ("_items", "paths", "source")
+    __slots__ = ("_items", "names", "paths", "source")
 
     def __init__(self, items: dict[str, Expression] | list[Expression]) -> None:
         self._items = items
+        #: what an object is made of, for the drawing.
+        self.names = tuple(items) if isinstance(items, dict) else ()
         inner = list(items.values()) if isinstance(items, dict) else items
         self.paths = tuple(path for item in inner for path in item.paths)
         self.source = "…"

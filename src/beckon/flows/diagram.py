@@ -38,6 +38,8 @@ _LOOKS: dict[str, tuple[str, str]] = {
     "call": ("do", "Call"),
     "http": ("do", "HTTP"),
     "emit": ("do", "Emit"),
+    "answer": ("say", "Answer"),
+    "find": ("do", "Find"),
     "set": ("keep", "Set"),
     "stop": ("stop", "Stop"),
 }

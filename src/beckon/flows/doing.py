@@ -32,6 +32,8 @@ FOREVER_MS = DURATION_MAX_MS
 OUTCOME_MS = DAY_MS
 #: How long a text of a command may be.
 TEXT_CHARS_MAX = 16_000
+#: The longest key of a record.
+KEY_CHARS_MAX = 200
 #: What all the values that a run keeps may weigh.
 KEPT_WEIGHT_MAX = 1_048_576
 
@@ -333,6 +335,28 @@ def _emit(doing: Doing, step: made.Emit) -> None:
     doing.go_on(step)
 
 
+def _answer(doing: Doing, step: made.Answer) -> None:
+    run = doing.run
+    position = run.consumed[-1] if run.consumed else run.position
+    if run.answered == position:
+        raise Refused("flow.answered_twice", "The event that the run is at has been answered already.")
+    body = step.body.value(doing.scope)
+    run.answered = position
+    doing.commands.append(core.Answer(position=position, body=body, **doing.command_words()))
+    doing.tell("answered", _short(body))
+    doing.go_on(step)
+
+
+def _find(doing: Doing, step: made.Find) -> None:
+    key = step.key.text(doing.scope).strip()
+    if len(key) > KEY_CHARS_MAX:
+        raise Refused("flow.find_key", f"A record's key has at most {KEY_CHARS_MAX} characters.")
+    asked = core.Find(collection=step.collection, key=key, **doing.command_words())
+    doing.commands.append(asked)
+    # Within the same turn: no deadline, and nothing in the journal ends it.
+    doing.wait(step, save=step.save, command=asked.id)
+
+
 def _set(doing: Doing, step: made.Set) -> None:
     for name, expression in step.values:
         doing.keep(name, expression.value(doing.scope))
@@ -391,6 +415,8 @@ _DOERS: dict[type[made.Step], Callable[[Doing, Any], None]] = {
     made.Call: _call,
     made.Http: _http,
     made.Emit: _emit,
+    made.Answer: _answer,
+    made.Find: _find,
     made.Set: _set,
     made.Stop: _stop,
 }

@@ -195,6 +195,21 @@ STEPS: dict[str, Form] = {
         },
         open=True,
     ),
+    "answer": Form(
+        "Answer whoever asked with the event that the run is at, and waits for it.",
+        "body",
+        {"body": Field("value", 'The answer: an object, such as {phones: ["{{ order.phone }}"]}.', required=True)},
+    ),
+    "find": Form(
+        "Look a record up in one of the workspace's collections.",
+        "collection",
+        {
+            "collection": Field("name", "The collection's name, such as couriers.", required=True),
+            "key": Field("text", "The record's key.", required=True),
+            "save": Field("word", "Keep the record under this name; null where there is none.", required=True),
+            "on_missing": Field("steps", "What to do where there is none; the flow goes on afterwards."),
+        },
+    ),
     "set": Form(
         "Keep values under names.",
         "values",

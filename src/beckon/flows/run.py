@@ -115,6 +115,8 @@ class Run(msgspec.Struct, kw_only=True, omit_defaults=True):
     spoke_ms: int = 0
     #: journal positions that have answered one of its waits.
     consumed: tuple[int, ...] = ()
+    #: the position of the event to which it has given an answer last.
+    answered: int = 0
 
     def become(self, status: str, now_ms: int) -> None:
         """Go to another state, if ``TRANSITIONS`` allows it."""

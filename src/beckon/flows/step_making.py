@@ -149,6 +149,8 @@ _MAKERS: dict[str, Callable[[dict[str, Any], dict[str, Any]], made.Step]] = {
     "call": _call,
     "http": _http,
     "emit": lambda read, common: made.Emit(**common, event_type=read["type"], body=read.get("data")),
+    "answer": lambda read, common: made.Answer(**common, body=read["body"]),
+    "find": lambda read, common: made.Find(**common, **read),
     "set": _set,
     "stop": lambda read, common: made.Stop(**common, reason=read.get("reason")),
 }

@@ -207,6 +207,26 @@ class Emit(Step, frozen=True, kw_only=True):
     body: Expression | None = None
 
 
+class Answer(Step, frozen=True, kw_only=True):
+    """Answer whoever asked with the event that the run is at."""
+
+    kind: ClassVar[str] = "answer"
+    body: Expression
+
+
+class Find(Step, frozen=True, kw_only=True):
+    """Look a record up by its key."""
+
+    kind: ClassVar[str] = "find"
+    collection: str
+    key: Expression
+    save: str
+    on_missing: Steps | None = None
+
+    def branches(self) -> Branches:
+        return () if self.on_missing is None else (("on_missing", self.on_missing),)
+
+
 class Set(Step, frozen=True, kw_only=True):
     """Keep values under names."""
 

@@ -40,7 +40,7 @@ STARTS_AT_MS = 1_795_165_200_000
 TESTS_MAX = 200
 GIVEN_MAX = 200
 
-_KEYS = ("test", "flow", "at", "contact", "given", "expect", "watch")
+_KEYS = ("test", "flow", "at", "contact", "records", "given", "expect", "watch")
 _GIVEN = ("event", "after", "until", "completed", "failed", "undeliverable", "delivered")
 
 
@@ -121,7 +121,9 @@ class _Reader:
         given, expected = raw.get("given"), raw.get("expect")
         if not isinstance(given, list) or not isinstance(expected, list) or len(given) > GIVEN_MAX:
             raise self.wrong(path, f"A test has given and expect, both lists, with at most {GIVEN_MAX} things given.")
-        world = World(self._chosen(path, raw), self._start(path, raw), raw.get("contact"), self._zone)
+        world = World(
+            self._chosen(path, raw), self._start(path, raw), raw.get("contact"), self._zone, raw.get("records")
+        )
         for number, item in enumerate(given):
             self._give(world, f"{path}.given.{number}".lstrip("."), item)
         watched = raw.get("watch")

@@ -23,6 +23,7 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "call": ("with",),
     "http": ("method", "headers", "body", "secret"),
     "emit": ("data",),
+    "answer": (),
     "error": (),
 }
 
@@ -142,6 +143,10 @@ def _facts(command: core.AnyCommand) -> dict[str, Any]:
     if isinstance(command, core.Http):
         names = ("method", "headers", "body", "secret")
         return {"http": command.url, **{name: getattr(command, name) for name in names}}
+    if isinstance(command, core.Answer):
+        return {"answer": command.body}
+    if isinstance(command, core.Find):  # done within the turn: nobody is asked for it
+        return {"find": command.collection}
     return {"emit": command.type, "data": command.data}
 
 

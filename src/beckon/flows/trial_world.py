@@ -7,8 +7,9 @@ import msgspec
 from beckon.core import command as core
 from beckon.core.event import Event
 from beckon.core.ids import derived
+from beckon.core.records import record_key
 from beckon.core.timers import DAY_MS
-from beckon.flows.advance import Advance, Matched, Outcome, Started, Stimulus, TimedOut, advance, begin
+from beckon.flows.advance import Advance, Found, Matched, Outcome, Started, Stimulus, TimedOut, advance, begin
 from beckon.flows.definition import Flow, contact_reference
 from beckon.flows.matching import Shape, keys_of
 from beckon.flows.run import Run
@@ -30,7 +31,7 @@ class Asked(msgspec.Struct, frozen=True):
 class World:
     """Plays events against flows as the worker would, and remembers what they ask for."""
 
-    def __init__(self, flows: list[Flow], now_ms: int, contact: Any, zone: str) -> None:
+    def __init__(self, flows: list[Flow], now_ms: int, contact: Any, zone: str, records: Any = None) -> None:
         self.flows = {flow.name: flow for flow in flows}
         self.started_ms = now_ms
         self.now_ms = now_ms
@@ -38,6 +39,8 @@ class World:
         self.runs: dict[str, Run] = {}
         self._contact = contact if isinstance(contact, dict) else {"id": str(contact)} if contact else {}
         self._zone = zone
+        #: collection → key → record.
+        self._records = records if isinstance(records, dict) else {}
         self._journal: list[tuple[Event, str]] = []
         self._seen: set[tuple[str, str]] = set()
         self._shapes: set[Shape] = {shape for flow in flows for shape in flow.shapes}
@@ -141,11 +144,14 @@ class World:
         for wait in run.waiting:
             for awaited in wait.keys:
                 self._waits.setdefault(awaited.key, set()).add(run.id)
-        self.asked += [Asked(command, self.now_ms) for command in done.commands]
+        found = [command for command in done.commands if isinstance(command, core.Find)]
+        self.asked += [Asked(command, self.now_ms) for command in done.commands if not isinstance(command, core.Find)]
         for command in done.commands:
             if isinstance(command, core.Emit):
                 self.say(command.type, command.data, source=f"flows/{run.flow}", id=command.id, depth=run.depth + 1)
-        if done.taken:
+        for command in found:
+            self._advance(run, Found(command.id, self._record(command)))
+        if done.taken and not found:
             self._early(run, done)
 
     def _early(self, run: Run, done: Advance) -> None:
@@ -156,6 +162,14 @@ class World:
                 continue
             if keys & set(keys_of(self._shapes, event, contact)) and run.waiting == done.waiting_for:
                 self._advance(run, Matched(event))
+
+    def _record(self, command: core.Find) -> Any:
+        kept = self._records.get(command.collection)
+        wanted = record_key(command.key)
+        for key, body in kept.items() if isinstance(kept, dict) else ():
+            if record_key(str(key)) == wanted:
+                return {"key": str(key), **body} if isinstance(body, dict) else body
+        return None
 
     def _contact_of(self, event: Event) -> str:
         if event.subject and event.subject.startswith("con_"):

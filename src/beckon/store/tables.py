@@ -60,8 +60,10 @@ APPROVALS = Table(
     ("workspace", "provider", "template", "language", "state", "changed_ms"),
     key_columns=4,
 )
+RECORDS = Table("records", ("workspace", "collection", "key", "changed_ms", "body"), key_columns=3)
 
 ALL = (
     MARKS, WORKSPACES, API_KEYS, PEOPLE, SESSIONS, DEFINITIONS, JOURNAL, IDEMPOTENCY, CONTACTS, ADDRESSES, RUNS,
     WAITS, EARLY, TIMERS, OUTBOX, DELIVERIES, PROVIDER_IDS, CONVERSATIONS, ENTRIES, LINKS, APPROVALS,
+    RECORDS,
 )  # fmt: skip

@@ -13,7 +13,7 @@ from beckon.core.errors import BeckonError, Misconfigured, Refused
 from beckon.doors.api import forms
 from beckon.doors.api.definitions import NotTaken
 from beckon.doors.api.keys import authorization_of
-from beckon.doors.api.parts import TEXT_MEDIA, ApiParts, Ask, Operation
+from beckon.doors.api.parts import ApiParts, Ask, Operation
 from beckon.doors.api.reading import too_deep
 from beckon.web.bodies import read_body
 from beckon.web.problems import answer, on_fault, problem, problem_body
@@ -96,8 +96,9 @@ class Door:
         if not body:
             raise Refused("request.body", "the body is missing")
         if operation.body is str:
-            if media not in TEXT_MEDIA:
-                raise Refused("request.media_type", f"a definition is YAML or JSON text, not {media[:80]!r}")
+            if media not in operation.body_media:
+                wanted = ", ".join(operation.body_media)
+                raise Refused("request.media_type", f"send text, one of {wanted}, not {media[:80]!r}")
             return forms.read_text(body)
         if media != "application/json":
             raise Refused("request.media_type", f"send application/json, not {media[:80]!r}")

@@ -12,7 +12,8 @@ import msgspec
 from beckon import __version__
 from beckon.doors.api import openapi_events
 from beckon.doors.api.definitions import TEXT_MAX
-from beckon.doors.api.parts import PATH_PATTERNS, Operation
+from beckon.doors.api.parts import CSV_MEDIA, PATH_PATTERNS, Operation
+from beckon.doors.api.records import LINES_MAX
 from beckon.doors.api.table import OPERATIONS, POST_EVENTS
 from beckon.inbox.entries import BODIES
 
@@ -131,6 +132,9 @@ def _operation(operation: Operation) -> Schema:
 
 
 def _content(operation: Operation) -> Schema:
+    if operation.body_media is CSV_MEDIA:
+        rows = {"type": "string", "minLength": 1, "description": f"At most {LINES_MAX} lines."}
+        return {media: {"schema": rows} for media in CSV_MEDIA}
     if operation.body is str:
         # A YAML document is what it says, not a text; as plain text it is one.
         text = {"type": "string", "minLength": 1, "maxLength": TEXT_MAX}

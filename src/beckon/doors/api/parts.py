@@ -18,6 +18,11 @@ B = TypeVar("B", covariant=True)
 T = TypeVar("T")
 
 
+#: Media types of a definition's text, and of rows.
+TEXT_MEDIA = ("application/yaml", "text/yaml", "text/x-yaml", "application/x-yaml", "text/plain", "application/json")
+CSV_MEDIA = ("text/csv", "text/plain", "application/csv")
+
+
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """How the line stands, as ``app`` sees it."""
 
@@ -98,14 +103,13 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     query: type[Any] | None = None
     #: a Struct (JSON), or ``str``: a text, see ``TEXT_MEDIA``.
     body: Any = None
+    #: of a body that is a text.
+    body_media: tuple[str, ...] = TEXT_MEDIA
     body_optional: bool = False
     words: str = ""
     #: statuses of refusal that this operation has beside the usual.
     refusals: tuple[int, ...] = ()
 
-
-#: Media types of a definition's text.
-TEXT_MEDIA = ("application/yaml", "text/yaml", "text/x-yaml", "application/x-yaml", "text/plain", "application/json")
 
 #: What the names in paths look like; anything else leads nowhere.
 PATH_PATTERNS = {
@@ -115,4 +119,6 @@ PATH_PATTERNS = {
     "position": r"[1-9][0-9]{0,17}",
     "kind": r"flow|template|mapping|schema|settings",
     "name": r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}",
+    "collection": r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}",
+    "key": r"[A-Za-z0-9+][A-Za-z0-9 +_.@:-]{0,199}",
 }

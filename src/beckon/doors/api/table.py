@@ -1,6 +1,6 @@
 """The table of everything that the API does: its routes and its OpenAPI document are made from it."""
 
-from beckon.doors.api import contacts, conversations, definitions, deliveries, health, journal, messages, runs
+from beckon.doors.api import contacts, conversations, definitions, deliveries, health, journal, messages, records, runs
 from beckon.doors.api.parts import Operation
 
 #: Described in ``openapi_events``; answered by ``events.EventsDoor``.
@@ -25,6 +25,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *messages.OPERATIONS,
     *deliveries.OPERATIONS,
     *runs.OPERATIONS,
+    *records.OPERATIONS,
     *definitions.OPERATIONS,
     *health.OPERATIONS,
 )
