@@ -76,6 +76,17 @@ class InboxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     title: str = ""
 
 
+class PbxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A PBX that asks us what to do with its calls."""
+
+    #: stands in the URL that it asks: 16 characters at least
+    secret: str
+    #: what its requests are signed with, where its dialect has signatures
+    sign: str = ""
+    #: addresses or networks from which it asks; empty: any
+    addresses: tuple[str, ...] = ()
+
+
 class WorkspaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Read from ``beckon.yaml``."""
 
@@ -113,5 +124,7 @@ class WorkspaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     allowed_hosts: tuple[str, ...] = ()
     #: secrets that http: steps use by name; written as {env: NAME}
     secrets: dict[str, str] = {}
+    #: PBXs that ask what to do with their calls, by dialect: uis, jambonz, twiml
+    pbx: dict[str, PbxSettings] = {}
     #: free values for templates and flows: {{ settings.checkin_url }}
     values: dict[str, str] = {}

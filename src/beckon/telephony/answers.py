@@ -8,7 +8,7 @@
 ``hint``       words for the callee alone; ``hint_file``: a file
 ``caller_id``  what the callee's phone shows
 ``ring``       for how long, in seconds
-``record``     record the call
+``record``     record the conversation, or without phones the call
 ``code``       the script's way with this number
 ``redirect``   the script's named step
 ``hang_up``    the reason, or true
@@ -40,14 +40,14 @@ def read_answer(answer: Mapping[str, Any]) -> tuple[Instruction, ...]:
             raise Refused("call.answer", f"An answer has no {str(name)[:40]!r}{closest(str(name), NAMES)}")
     locale = str(answer.get("locale") or "")
     made: list[Instruction] = []
-    if answer.get("record"):
+    phones = answer.get("phones")
+    if answer.get("record") and not phones:
         made.append(told.Record())
     spoken = _prompts(answer.get("play"), answer.get("say"), locale)
     if answer.get("gather"):
         made.append(_gather(answer["gather"], spoken))
     else:
         made += [told.Speak(prompt=prompt) for prompt in spoken]
-    phones = answer.get("phones")
     if phones:
         made.append(_dial(answer, phones if isinstance(phones, list | tuple) else [phones], locale))
     if answer.get("code") is not None:
@@ -76,6 +76,7 @@ def _dial(answer: Mapping[str, Any], phones: list[Any] | tuple[Any, ...], locale
         caller_id=told.dialled(answer["caller_id"]) if answer.get("caller_id") else "",
         hint=_prompts(answer.get("hint_file"), answer.get("hint"), locale),
         ring_s=ring_s,
+        record=answer.get("record") is True,
     )
 
 

@@ -179,9 +179,9 @@ def _take(acting: Acting, event: Replied) -> None:
     phones = [number for one in event.instructions if isinstance(one, told.Dial) for number in one.numbers]
     code = next((one.code for one in event.instructions if isinstance(one, told.Code)), None)
     queue = event.instructions
-    if code is not None and phones:
-        # A code is where to go; the numbers that came with it are for that way to dial.
-        queue = tuple(one for one in queue if not isinstance(one, told.Dial))
+    if code is not None:
+        # A code is where to go: numbers are for that way to dial, and keys for PBXs that have no codes.
+        queue = tuple(one for one in queue if isinstance(one, told.Speak | told.Record | told.Code))
     acting.change(reply={**event.reply, "phones": phones, "code": code}, queue=queue, following=True, stage=None)
     acting.decide("was told", ", ".join(_word(one) for one in event.instructions) or "nothing")
 

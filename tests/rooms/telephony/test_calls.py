@@ -29,13 +29,17 @@ steps:
 
 
 def asking(method: str = "POST", form: str = "json", secret: str = "") -> str:
-    return ASKING.replace("METHOD", method).replace("FORM", form).replace("SECRET", f"secret: {secret}" if secret else "")
+    return (
+        ASKING.replace("METHOD", method).replace("FORM", form).replace("SECRET", f"secret: {secret}" if secret else "")
+    )
 
 
 def said(on: Stage) -> list[str]:
     """What was said to the caller, in order."""
     prompts = [prompt for one in on.switch.commands("play") for prompt in one.details[1]]  # type: ignore[attr-defined]
-    return [prompt.text if isinstance(prompt, Say) else prompt.path for prompt in prompts if isinstance(prompt, Say | File)]
+    return [
+        prompt.text if isinstance(prompt, Say) else prompt.path for prompt in prompts if isinstance(prompt, Say | File)
+    ]
 
 
 async def test_a_courier_is_connected_and_neither_learns_the_others_number() -> None:
@@ -133,7 +137,11 @@ async def test_whatever_is_wrong_with_the_other_side_takes_the_backup_and_says_w
 
 @pytest.mark.parametrize("fault", ["an unknown secret", "an unknown dialect"])
 async def test_a_question_that_cannot_be_asked_takes_the_backup(fault: str) -> None:
-    script = asking(secret="gone") if fault == "an unknown secret" else asking().replace("form:", "dialect: zadarma\n    form:")
+    script = (
+        asking(secret="gone")
+        if fault == "an unknown secret"
+        else asking().replace("form:", "dialect: zadarma\n    form:")
+    )
     async with stage(script) as on:
         on.switch.offer(COURIER, STORE)
         await on.record()

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from beckon.journeys.call_processing.dialect import Answering
+from beckon.journeys.call_processing.door import routes
 from beckon.journeys.call_processing.jambonz import JambonzAnswering
 from beckon.journeys.call_processing.twiml import TwimlAnswering
 from beckon.journeys.call_processing.uis import UisAnswering, UisAsking
@@ -12,11 +14,14 @@ _FOLDER = Path(__file__).parent
 #: The dialects in which scripts ask.
 DIALECTS = {dialect.name: dialect for dialect in (UisAsking(),)}
 #: The dialects in which we answer.
-ANSWERING = {dialect.name: dialect for dialect in (UisAnswering(), JambonzAnswering(), TwimlAnswering())}
+ANSWERING: dict[str, Answering] = {
+    dialect.name: dialect for dialect in (UisAnswering(), JambonzAnswering(), TwimlAnswering())
+}
 
 JOURNEY = Journey(
     name="call_processing",
     title="Interactive calls",
     folder=_FOLDER,
     event_types=read_event_types(_FOLDER),
+    routes=lambda parts: routes(parts, ANSWERING),
 )

@@ -115,8 +115,8 @@ class UisAnswering:
             elif isinstance(instruction, told.Dial):
                 answer["phones"] = [number.removeprefix("+") for number in instruction.numbers]
                 answer |= _prompt(instruction.hint, "operator_message", "operator_text")
-            elif not isinstance(instruction, told.Code) and code is None:
-                # Keys, recording and the end are settings of their script: a code leads there.
+            elif isinstance(instruction, told.Gather | told.Redirect | told.HangUp) and code is None:
+                # Keys and the end are settings of their script, a code leads there; so is recording.
                 word = type(instruction).__name__.lower()
                 raise Unsupported("call.unsupported", f"this PBX can't be told to {word}; answer with a code as well")
         answer |= _prompt(tuple(prompts), "message_name", "text")
