@@ -1,7 +1,7 @@
 """The media loop: epoll on every leg's sockets, a tick every 5 ms for a quarter of those that are played to.
 
-A leg is ticked every 20 ms; which of the four slots it has follows from when it was played to first, because that packet
-leaves at once. When the server is gone the recordings are closed and the loop ends.
+A leg is ticked every 20 ms; which of the four slots it has follows from when it was played to first: that packet leaves
+at once. When the server is gone the recordings are closed and the loop ends.
 """
 
 import select
@@ -97,12 +97,13 @@ class Engine:
             if self._link.unsent:
                 self._link.flush()
             next_s = timers[0][0] if timers else now_s + _IDLE_S
-            if any(self._slots):
+            ticking = any(self._slots)
+            if ticking:
                 next_s = min(next_s, due_s)
-            else:
-                due_s = max(due_s, min(next_s, now_s + _IDLE_S))
-                due_s = now_s + SLOT_S
-            for descriptor, _ in poll(max(0.0, next_s - monotonic()), _EVENTS_MAX):
+            found = poll(max(0.0, next_s - monotonic()), _EVENTS_MAX)
+            if not ticking:  # time that nobody was played to needs no ticks
+                due_s = monotonic() + SLOT_S
+            for descriptor, _ in found:
                 taker = takers.get(descriptor)
                 if taker is not None:
                     taker(monotonic())
@@ -224,15 +225,7 @@ class Engine:
     def _set_remote(self, said: wire.SetRemote) -> None:
         leg = self._legs.get(said.leg)
         if leg is not None:
-            leg.set_remote(
-                said.host,
-                said.port,
-                said.payload_type,
-                said.key_type,
-                sends=said.sends,
-                hears=said.hears,
-                now_s=self.now_s,
-            )
+            leg.set_remote((said.host, said.port), said.payload_type, said.key_type, said.sends, said.hears, self.now_s)
 
     def _go_live(self, said: wire.GoLive) -> None:
         leg = self._legs.get(said.leg)
@@ -257,7 +250,7 @@ class Engine:
         for recording in [each for each in self._recordings.values() if each.of == name]:
             self._end_recording(recording.name, "")
         leg.stop_all("leg_ended")
-        leg.send_report(self.now_s, self._clock.now_ms() / 1000, said_goodbye=True)
+        leg.send_report(self.now_s, self._clock.now_ms() / 1000, goodbye=True)
         self._rest(leg)
         for opened in (leg.rtp, leg.rtcp):
             self._takers.pop(opened.fileno(), None)
@@ -319,6 +312,7 @@ class Engine:
 
     def _record(self, said: wire.StartRecording) -> None:
         now_s = self.now_s
+        right: Track | None
         both = self._bridges.legs_of(said.of)
         if both is not None:
             left, right = Track(both[0].law, now_s), Track(both[1].law, now_s)

@@ -1,4 +1,4 @@
-"""Keys as telephone-events (RFC 4733), told once on their first packet; and their tones, for who knows no events. Pure."""
+"""Keys to send: telephone-events (RFC 4733), and tones for who knows no events. Pure."""
 
 from array import array
 from math import pi, sin
@@ -13,9 +13,8 @@ PAUSE_PACKETS = 4
 _VOLUME = 10
 _ROWS = (697, 770, 852, 941)
 _COLUMNS = (1209, 1336, 1477, 1633)
-_PLACES = {
-    key: (row, column) for row, line in enumerate(("123A", "456B", "789C", "*0#D")) for column, key in enumerate(line)
-}
+_PAD = ("123A", "456B", "789C", "*0#D")
+_PLACES = {key: (row, column) for row, line in enumerate(_PAD) for column, key in enumerate(line)}
 
 
 def pressed(key: str, packet: int) -> bytes:

@@ -94,7 +94,7 @@ class Leg:
     # Where it goes and comes from.
 
     def set_remote(
-        self, host: str, port: int, law: int, key_type: int, *, sends: bool, hears: bool, now_s: float
+        self, address: tuple[str, int], law: int, key_type: int, sends: bool, hears: bool, now_s: float
     ) -> None:
         """What the phone's session description says; a new address is latched to anew."""
         self.law = law if law in (ULAW, ALAW) else ULAW
@@ -102,12 +102,13 @@ class Leg:
         if sends and not self.sends:
             self.heard_s = now_s
         self.sends, self.hears = sends, hears
+        host, port = address
         if port == 0 or host == "0.0.0.0":  # noqa: S104 - the old way to say "on hold"
             self.hears = False
             return
-        if self._remote != (host, port):
+        if self._remote != address:
             moved = self._remote is not None
-            self._remote = (host, port)
+            self._remote = address
             if moved and self.take == self.take_locked:
                 self._unlock()
 
@@ -363,13 +364,13 @@ class Leg:
         """Whether it must be ticked although somebody talks to it."""
         return bool(self.queue or self._keys)
 
-    def send_report(self, now_s: float, wall_s: float, *, said_goodbye: bool = False) -> None:
+    def send_report(self, now_s: float, wall_s: float, *, goodbye: bool = False) -> None:
         """Send RTCP to the port above the phone's."""
         if self._remote is None or not self.live:
             return
         behind = int((now_s - self._sent_s) * SAMPLES_A_SECOND)
         stamp = (self._time_stamp + behind) & _WRAP
-        packet = report(self._ssrc, wall_s, stamp, self.sent, self.octets, self.reception, said_goodbye)
+        packet = report(self._ssrc, wall_s, stamp, self.sent, self.octets, self.reception, goodbye)
         host, port = self._candidate[0] if self._candidate is not None else self._remote
         try:
             self.rtcp.sendto(packet, (host, port + 1))

@@ -45,13 +45,10 @@ class Recording:
         if until <= self._done:
             return None
         self._done = until
-        right = self.right
-        return Chunk(
-            self.left.take(until),
-            self.left.law,
-            None if right is None else right.take(until),
-            right.law if right else 0,
-        )
+        left = self.left.take(until)
+        if self.right is None:
+            return Chunk(left, self.left.law, None, self.left.law)
+        return Chunk(left, self.left.law, self.right.take(until), self.right.law)
 
 
 class Chunk:

@@ -40,7 +40,7 @@ def report(
     sent: int,
     octets: int,
     heard: Reception | None,
-    said_goodbye: bool = False,
+    goodbye: bool = False,
 ) -> bytes:
     """A compound packet: SR where something was sent, RR where not, then SDES, then BYE where it is the last."""
     block = b"" if heard is None else _block(heard)
@@ -63,7 +63,7 @@ def report(
     item = ssrc.to_bytes(4) + bytes([1, len(_CNAME)]) + _CNAME + b"\0"
     item += b"\0" * (-len(item) % 4)
     out += block + struct.pack("!BBH", 0x81, 202, len(item) // 4) + item
-    if said_goodbye:
+    if goodbye:
         out += struct.pack("!BBHL", 0x81, 203, 1, ssrc)
     return out
 

@@ -35,7 +35,7 @@ def repair(path: Path) -> float:
         found = file.read(HEADER_BYTES)
         if len(found) < HEADER_BYTES or found[:4] != b"RIFF" or found[8:16] != b"WAVEfmt ":
             return 0.0
-        channels = _HEADER.unpack(found)[6]
+        channels = int(_HEADER.unpack(found)[6])
         if channels not in (1, 2):
             return 0.0
         frame = 2 * channels
@@ -44,4 +44,4 @@ def repair(path: Path) -> float:
         file.truncate(HEADER_BYTES + whole)
         file.seek(0)
         file.write(header(channels, whole))
-    return whole / frame / _RATE
+    return float(whole / frame / _RATE)
