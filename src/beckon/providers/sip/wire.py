@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import msgspec
 
+from beckon.providers.sip.settings import SipSettings
+
 #: One value, written out; a session description is 64 KiB at most, a list of files is shorter.
 VALUE_BYTES_MAX = 262_144
 _LENGTH_BYTES = 4
@@ -18,6 +20,12 @@ class Value(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 # To the SIP process.
+
+
+class Configure(Value, frozen=True):
+    """What the process is to be: said first, and not on a command line, which everybody can read."""
+
+    settings: SipSettings
 
 
 class Reply(Value, frozen=True):
@@ -61,13 +69,6 @@ class End(Value, frozen=True):
     leg: str
     status: int = 486
     reason: str = ""
-
-
-class SendKey(Value, frozen=True):
-    """Press a key by SIP INFO, for a phone that knows no telephone-event."""
-
-    leg: str
-    key: str
 
 
 class Forget(Value, frozen=True):
@@ -359,7 +360,7 @@ class Closed(Value, frozen=True):
     foreign: int
 
 
-Command = Reply | Invite | Offer | Accept | End | SendKey | Forget | Restore | Quit
+Command = Configure | Reply | Invite | Offer | Accept | End | Forget | Restore | Quit
 Report = (
     Ready | Invited | Acked | Progress | Answered | Reoffered | Agreed | KeyByInfo | Ended | Registered | TrunkState
 )

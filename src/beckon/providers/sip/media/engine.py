@@ -5,7 +5,6 @@ at once. When the server is gone the recordings are closed and the loop ends.
 """
 
 import select
-import signal
 import socket
 from collections.abc import Callable
 from heapq import heappop, heappush
@@ -14,10 +13,10 @@ from time import monotonic
 
 from beckon.core.clock import SystemClock
 from beckon.providers.sip import wire
+from beckon.providers.sip.link import Link
 from beckon.providers.sip.media import ports
 from beckon.providers.sip.media.bridges import Bridges
 from beckon.providers.sip.media.leg import Leg
-from beckon.providers.sip.media.link import Link
 from beckon.providers.sip.media.playing import Playback, Shelf
 from beckon.providers.sip.media.recorder import SPILL_S, Recording, Writer
 from beckon.providers.sip.media.rtp import SAMPLES_A_SECOND
@@ -43,7 +42,7 @@ class Engine:
         self._poll = select.epoll()
         self._takers: dict[int, Callable[[float], None]] = {}
         self._wake = eventfd(0)
-        self._link = Link(server, lambda: eventfd_write(self._wake, 1))
+        self._link = Link(server, wire.read_media_command, lambda: eventfd_write(self._wake, 1))
         self._writer = Writer(self._link.from_thread)
         self._shelf = Shelf()
         self._legs: dict[str, Leg] = {}
@@ -76,7 +75,6 @@ class Engine:
 
     def run(self) -> None:
         """Until ``end``, or the server is gone."""
-        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         self._listen(self._link.fileno(), self._take_commands)
         self._listen(self._wake, lambda now_s: self._woken())
         self._after(_LOOK_S, self._look)
@@ -112,8 +110,9 @@ class Engine:
     _slot_now = 0
 
     def end(self) -> None:
-        """Let the loop end."""
+        """Let the loop end; a signal may ask for it."""
         self._ended = True
+        eventfd_write(self._wake, 1)
 
     def _tick(self, slot: int, now_s: float) -> None:
         legs = self._slots[slot]

@@ -1,24 +1,30 @@
-"""The media process's end of the socket pair: never waits, so that a slow server costs no audio."""
+"""A process's end of the socket pair with the server: never waits, so that a slow server costs no audio."""
 
 import socket
 from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
 
-from beckon.providers.sip.wire import Frames, MediaCommand, MediaReport, frame, read_media_command
+from beckon.providers.sip.wire import Frames, Value, frame
+
+Commanded = TypeVar("Commanded")
 
 _PIECE_BYTES = 262_144
 #: A server that has left this much unread is no server any more.
 _UNSENT_BYTES_MAX = 16 * 1024 * 1024
 
 
-class Link:
+class Link(Generic[Commanded]):
     """Commands in, reports out. Only the loop's thread writes; others hand over by ``from_thread``."""
 
-    def __init__(self, opened: socket.socket, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, opened: socket.socket, decode: Callable[[bytes], Commanded], wake: Callable[[], None] = lambda: None
+    ) -> None:
         opened.setblocking(False)
         self._socket = opened
         self._frames = Frames()
         self._unsent = bytearray()
-        self._handed: list[MediaReport] = []
+        self._handed: list[Value] = []
+        self._decode = decode
         self._wake = wake
         self.gone = False
 
@@ -26,7 +32,7 @@ class Link:
         """For epoll."""
         return self._socket.fileno()
 
-    def read(self) -> Iterator[MediaCommand]:
+    def read(self) -> Iterator[Commanded]:
         """The commands that are there; ``gone`` when the server is."""
         try:
             piece = self._socket.recv(_PIECE_BYTES)
@@ -38,14 +44,14 @@ class Link:
             self.gone = True
             return
         for written in self._frames.feed(piece):
-            yield read_media_command(written)
+            yield self._decode(written)
 
-    def tell(self, report: MediaReport) -> None:
+    def tell(self, report: Value) -> None:
         """Report."""
         self._unsent += frame(report)
         self.flush()
 
-    def from_thread(self, report: MediaReport) -> None:
+    def from_thread(self, report: Value) -> None:
         """Report, from another thread."""
         self._handed.append(report)
         self._wake()
