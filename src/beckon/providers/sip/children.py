@@ -5,7 +5,7 @@ import logging
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from beckon.providers.sip.wire import Frames, Value, frame
 
@@ -94,8 +94,7 @@ class Child(asyncio.Protocol, Generic[Reported]):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's is none by class
 
     def data_received(self, data: bytes) -> None:
         for written in self._frames.feed(data):

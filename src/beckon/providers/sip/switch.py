@@ -236,6 +236,11 @@ class SipSwitch:
         for left in list(self._legs.values()):
             self._gone(left)
 
+    @property
+    def pids(self) -> dict[str, int]:
+        """The two processes, for who measures or watches them."""
+        return {name: child.pid for name, child in (("sip", self._sip), ("media", self._media)) if child is not None}
+
     # Commands.
 
     async def ring(self, leg: str, *, early_media: bool = False) -> None:

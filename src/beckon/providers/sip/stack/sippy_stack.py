@@ -4,17 +4,18 @@ sippy reads and writes messages and keeps transactions and dialogs. What it does
 is mended here, by subclass and by hook, without a line of it copied:
 
 1.  Its sockets hand messages to three threads, which can send 100 after 200, and look up names for each: ``_Socket``.
-2.  Its loop sleeps in a C module and is woken by signals: ``SipLoop`` drives its timers from epoll instead.
-3.  A Contact or Record-Route with ``;transport=UDP`` in capitals raises, and BYE is never sent: ``_normalise``.
-4.  In a dialog UPDATE, PRACK, MESSAGE … go unanswered, and before its answer INFO too: ``_Agent.recvRequest``.
-5.  REFER hangs up and would call whomever it is told to: declined there.
-6.  BYE before we rang goes unanswered: ``_Trying``.
-7.  A re-INVITE without a session description is taken for "hold": ``_Connected`` offers ours, as RFC 3261 asks.
-8.  A BYE that is challenged is forgotten: ``_Agent.newTransaction``.
-9.  A refused re-INVITE forgets our session description, so that the next answer has none: ``Dialog``.
-10. An exception in the middle leaves a transaction without an answer for ever: ``_Transactions.incomingRequest``.
-11. What can't be read is printed with all that it holds: this process's output goes nowhere.
-12. Whatever a flood repeats is remembered for a minute: ``_Transactions`` remembers so many.
+2.  Its Contact is named Anonymous, which some phones take for the address: ``_contact``.
+3.  Its loop sleeps in a C module and is woken by signals: ``SipLoop`` drives its timers from epoll instead.
+4.  A Contact or Record-Route with ``;transport=UDP`` in capitals raises, and BYE is never sent: ``_normalise``.
+5.  In a dialog UPDATE, PRACK, MESSAGE … go unanswered, and before its answer INFO too: ``_Agent.recvRequest``.
+6.  REFER hangs up and would call whomever it is told to: declined there.
+7.  BYE before we rang goes unanswered: ``_Trying``.
+8.  A re-INVITE without a session description is taken for "hold": ``_Connected`` offers ours, as RFC 3261 asks.
+9.  A BYE that is challenged is forgotten: ``_Agent.newTransaction``.
+10. A refused re-INVITE forgets our session description, so that the next answer has none: ``Dialog``.
+11. An exception in the middle leaves a transaction without an answer for ever: ``_Transactions.incomingRequest``.
+12. What can't be read is printed with all that it holds: this process's output goes nowhere.
+13. Whatever a flood repeats is remembered for a minute: ``_Transactions`` remembers so many.
 """
 
 import select
@@ -37,6 +38,7 @@ from sippy.CCEvents import (
 from sippy.Core.EventDispatcher import ED2
 from sippy.MsgBody import MsgBody
 from sippy.Network_server import Remote_address
+from sippy.SipAddress import SipAddress
 from sippy.SipCallId import SipCallId
 from sippy.SipConf import SipConf
 from sippy.SipContact import SipContact
@@ -491,6 +493,11 @@ def _with(response: Any, *headers: str) -> Any:
     return response
 
 
+def _contact() -> Any:
+    # sippy's own is named Anonymous, and some phones call that name.
+    return SipContact(address=SipAddress(url=SipURL(), hadbrace=True))
+
+
 class SipLoop:
     """One UDP socket, sippy's timers, and whatever else is listened to, in one thread."""
 
@@ -590,7 +597,7 @@ class SipLoop:
             decided = self._caller.invited(_headers(request))
             if not isinstance(decided, Refusal):
                 dialog = Dialog(_Agent(self._config), decided)
-                return dialog.begin_inbound(request, transaction, SipContact())
+                return dialog.begin_inbound(request, transaction, _contact())
             refusal = decided
         elif refusal is None and method == "REGISTER":
             refusal = self._caller.registers(_headers(request))
@@ -636,6 +643,7 @@ class SipLoop:
         agent = _Agent(self._config, None, username, password, address)
         dialog = Dialog(agent, ears)
         dialog._sdp = sdp
+        agent.lContact = _contact()
         begin = _Try((SipCallId(), caller_id, to, MsgBody(sdp), None, caller_name or None))
         begin.contact = contact
         agent.recvEvent(begin)
