@@ -126,5 +126,7 @@ class WorkspaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     secrets: dict[str, str] = {}
     #: PBXs that ask what to do with their calls, by dialect: uis, jambonz, twiml
     pbx: dict[str, PbxSettings] = {}
+    #: the call script of each number that our own switch takes calls for; "*": any other
+    numbers: dict[str, str] = {}
     #: free values for templates and flows: {{ settings.checkin_url }}
     values: dict[str, str] = {}

@@ -21,7 +21,7 @@ from beckon.web.sessions import Person, hash_password, person_row
 from beckon.workspaces import read_settings
 
 #: What a journey's folder may bring into a workspace.
-_PARTS = ("flows", "templates", "mappings", "schemas", "tests")
+_PARTS = ("flows", "templates", "mappings", "schemas", "tests", "scripts", "script_tests")
 
 _SETTINGS = """\
 # What this workspace is, and whom it works with. docs/settings.md has every line that may stand here.

@@ -14,13 +14,10 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from beckon.core.clock import iso
 from beckon.core.errors import BeckonError, Refused, Unavailable
-from beckon.core.event import Event
-from beckon.core.ids import fresh
+from beckon.journeys.call_processing.asked import asked_event
 from beckon.journeys.call_processing.dialect import Answering, Asked, Door, PbxRequest
 from beckon.journeys.part import JourneyParts
-from beckon.messaging.contacts import read_reference
 from beckon.settings import PbxSettings
 from beckon.telephony.answers import read_answer
 from beckon.telephony.instructions import Instruction, Speak, checked
@@ -83,7 +80,9 @@ class _PbxDoor:
         """A PBX asks what to do."""
         account = self._account(request)
         asked = account.dialect.read(await self._read(request, account))
-        answer = await self._parts.ask(self._event(account, asked), ANSWER_S)
+        answer = await self._parts.ask(
+            asked_event(account.library, asked, account.dialect.name, self._parts.clock.now_ms()), ANSWER_S
+        )
         if answer is None:
             late = problem(Unavailable("call.unanswered", f"no flow has answered within {ANSWER_S:g} s"))
             late.status_code = 504
@@ -149,26 +148,6 @@ class _PbxDoor:
         )
         account.dialect.verify(read, account.settings.sign, self._parts.clock.now_ms() // 1_000)
         return read
-
-    def _event(self, account: _Account, asked: Asked) -> Event:
-        fields = {**msgspec.structs.asdict(asked), "dialect": account.dialect.name}
-        number = asked.caller if asked.direction == "in" else asked.called
-        try:
-            read_reference({"phone": number}, region=account.library.settings.region)
-            fields["contact"] = {"phone": number}
-        except Refused:
-            pass  # withheld, an extension, a name: nobody whom we could know
-        now_ms = self._parts.clock.now_ms()
-        fields["asked_at"] = iso(now_ms)
-        return Event(
-            workspace=account.library.workspace,
-            source=f"calls/{account.dialect.name}",
-            # Each request is one of its own: a caller may type the same twice.
-            id=fresh("ask"),
-            type="call.asked",
-            time_ms=now_ms,
-            data=fields,
-        )
 
     def _rendered(self, account: _Account, instructions: tuple[Instruction, ...], asked: Asked) -> Response:
         rendered = account.dialect.render(instructions, asked, account.door)

@@ -1,0 +1,54 @@
+"""Asked: a PBX's question, and a call that is over, as events of the line."""
+
+from typing import Any
+
+import msgspec
+
+from beckon.core.clock import iso
+from beckon.core.errors import Refused
+from beckon.core.event import Event
+from beckon.core.ids import fresh
+from beckon.journeys.call_processing.dialect import Asked
+from beckon.messaging.contacts import read_reference
+from beckon.telephony.call import CallRecord
+from beckon.workspaces import Library
+
+
+def asked_event(library: Library, asked: Asked, dialect: str, now_ms: int) -> Event:
+    """``call.asked``: what a flow answers."""
+    fields = {**msgspec.structs.asdict(asked), "dialect": dialect, "asked_at": iso(now_ms)}
+    fields |= _contact(library, asked.caller if asked.direction == "in" else asked.called)
+    return Event(
+        workspace=library.workspace,
+        source=f"calls/{dialect}",
+        # Each question is one of its own: a caller may type the same twice.
+        id=fresh("ask"),
+        type="call.asked",
+        time_ms=now_ms,
+        data=fields,
+    )
+
+
+def finished_event(library: Library, record: CallRecord) -> Event:
+    """``call.finished``: the whole record, with each decision and its reason."""
+    fields: dict[str, Any] = msgspec.to_builtins(record)
+    if not record.contact:
+        fields |= _contact(library, record.caller if record.direction == "in" else record.called)
+    return Event(
+        workspace=record.workspace,
+        source="beckon/calls",
+        id=record.id,
+        type="call.finished",
+        time_ms=record.ended_ms,
+        data=fields,
+        subject=record.contact or None,
+    )
+
+
+def _contact(library: Library, number: str) -> dict[str, Any]:
+    """Whom a number stands for; nothing for one that is withheld, an extension or a name."""
+    try:
+        read_reference({"phone": number}, region=library.settings.region)
+    except Refused:
+        return {}
+    return {"contact": {"phone": number}}
