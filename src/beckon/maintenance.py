@@ -7,6 +7,7 @@ messages. The tables are walked in the order of their keys, so that no index is 
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import msgspec
@@ -49,11 +50,14 @@ class Maintenance:
         *,
         page_rows: int = PAGE_ROWS,
         pause_s: float | None = None,
+        tidy: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._pause_s: float = settings.maintenance_s if pause_s is None else pause_s
         self._page_rows = page_rows
+        #: what the journeys forget: recordings, with their files.
+        self._tidy = tidy
         self._closing = asyncio.Event()
         self._sweeps = (
             _sweep(
@@ -99,7 +103,7 @@ class Maintenance:
             sweep.after = rows[-1][:width] if len(rows) == self._page_rows else sweep.first
         if changes:
             await self._database.commit(changes)
-        return much
+        return (await self._tidy() if self._tidy is not None else False) or much
 
 
 def _sweep(table: Table, keep_days: int, instant: str, join: str = "", first: tuple[Value, ...] = ()) -> Sweep:

@@ -27,11 +27,14 @@ from beckon.intake.mappings import Mapping as EventMapping
 from beckon.intake.mappings import parse_mapping
 from beckon.intake.schemas import Schema
 from beckon.messaging.channel import Channel, Connections
-from beckon.messaging.templates import Template, TemplateProblems, parse_template
+from beckon.messaging.templates import Template, parse_template
 from beckon.settings import WorkspaceSettings
 from beckon.store.changes import Changes
 from beckon.store.database import Database
 from beckon.store.tables import DEFINITIONS, WORKSPACES
+from beckon.telephony import script_check
+from beckon.telephony.script import Script
+from beckon.telephony.script_reading import parse_script
 
 log = logging.getLogger("beckon.workspaces")
 
@@ -79,6 +82,8 @@ class Library:
         #: how many events may be awaited, by type: the shapes of all versions, since old runs may sleep
         self.shapes: dict[str, tuple[Shape, ...]] = {}
         self.flows: dict[str, Flow] = {}
+        #: call scripts
+        self.scripts: dict[str, Script] = {}
         self._versions: dict[tuple[str, str], Flow] = {}
         self._on: dict[str, tuple[Flow, ...]] = {}
         self._secrets: dict[str, str] = {}
@@ -136,6 +141,9 @@ class Library:
             self.mappings[mapping.name] = mapping
         elif kind == "schema":
             self.schemas[name] = Schema(name, msgspec.json.decode(text))
+        elif kind == "script":
+            script = _script(text)
+            self.scripts[script.name] = script
         elif kind == "settings":
             self.settings = parse_settings(text, self.of_folder)
         else:
@@ -252,7 +260,7 @@ async def open_workspace(
     for (kind, name), (file, text) in found.items():
         try:
             library.take(kind, name, text)
-        except (FlowProblems, TemplateProblems, BeckonError) as error:
+        except BeckonError as error:
             raise Misconfigured(f"{kind}.broken", f"{file}: {error}") from error
         version = _version(library, kind, name, text)
         if newest_of_folder.get((kind, name)) != version:
@@ -287,23 +295,47 @@ async def open_workspace(
     return library
 
 
+def script_facts(library: Library) -> script_check.Library:
+    """What the checker of call scripts may know of an opened workspace."""
+    return script_facts_of(library.settings, library.folder)
+
+
+def script_facts_of(settings: WorkspaceSettings, folder: Path) -> script_check.Library:
+    """What the checker of call scripts may know of a folder."""
+    prompts = folder / "prompts"
+    return script_check.Library(
+        secrets=frozenset(settings.secrets),
+        files=frozenset(file.relative_to(prompts).as_posix() for file in prompts.rglob("*.*"))
+        if prompts.is_dir()
+        else frozenset(),
+        settings=frozenset(settings.values),
+    )
+
+
 #: The same text is read once: what is read is frozen, and a start looks at each text several times.
 _flow = lru_cache(maxsize=256)(parse_flow)
 _template = lru_cache(maxsize=256)(parse_template)
+_script = lru_cache(maxsize=256)(parse_script)
+
+#: The first line of a definition, where it isn't called after its kind.
+_NAMED_BY = {"script": "call"}
 
 
 def _name_in(kind: str, text: str) -> str:
     """The name that a definition gives itself, by its own line where it has one: reading all of it takes long."""
+    word = _NAMED_BY.get(kind, kind)
     for line in text.splitlines():
-        if line.startswith(f"{kind}:"):
-            return str(read_yaml(line).value[kind])
-    return str(read_yaml(text).value[kind])
+        if line.startswith(f"{word}:"):
+            return str(read_yaml(line).value[word])
+    return str(read_yaml(text).value[word])
 
 
 def version_of(kind: str, text: str) -> str:
     """The version of a definition's text."""
     if kind == "flow":
         return _flow(text).version
+    if kind == "script":
+        return _script(text).version
     return sha256(text.encode()).hexdigest()[:16]
 
 
@@ -316,7 +348,7 @@ def _definitions(folder: Path) -> dict[tuple[str, str], tuple[Path, str]]:
     found: dict[tuple[str, str], tuple[Path, str]] = {}
     for kind, pattern in (
         ("flow", "flows/*.yaml"), ("template", "templates/*.yaml"), ("mapping", "mappings/*.yaml"),
-        ("schema", "schemas/*.json"),
+        ("script", "scripts/*.yaml"), ("schema", "schemas/*.json"),
     ):  # fmt: skip
         files = sorted(folder.glob(pattern))
         if len(files) > _FILES_MAX:

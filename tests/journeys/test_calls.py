@@ -1,6 +1,5 @@
 """Couriers call the store: over UIS, jambonz, TwiML and our own switch, one flow decides; what fails goes to the backup."""
 
-import asyncio
 import base64
 import hashlib
 import hmac
@@ -16,10 +15,8 @@ import httpx
 import pytest
 from twilio.request_validator import RequestValidator
 
-from beckon.journeys.call_processing import DIALECTS
-from beckon.journeys.call_processing.running import open_calls
 from beckon.starting import new_key
-from beckon.telephony.fake_switch import FakeSwitch
+from tests.kit.switches import IN_MEMORY, until
 from tests.rooms.worker.stage import Line, line
 
 FOLDER = Path(__file__).parents[2] / "src" / "beckon" / "journeys" / "call_processing"
@@ -30,7 +27,7 @@ pbx:
   uis: {{ secret: {SECRET} }}
   jambonz: {{ secret: {SECRET}, sign: whsec }}
   twiml: {{ secret: {SECRET}, sign: token }}
-numbers: {{ "{STORE}": courier }}
+telephony: {{ switch: {{ fake: {{}} }}, numbers: {{ "{STORE}": courier }} }}
 values: {{ reception: "+3221110000", dispatcher: "+3222220000" }}
 """
 COURIERS = f"phone,id,name,orders\n+32 470 00 00 01,C-1,Bo,4711\n{COURIER[:-1]}2,C-2,Cy,\n"
@@ -43,6 +40,11 @@ class Store:
     def __init__(self, on: Line, client: httpx.AsyncClient) -> None:
         self.line = on
         self.client = client
+
+    @property
+    def switchboard(self) -> Any:
+        [found] = self.line.beckon.beside
+        return found
 
     async def uis(self, digits: str = "None", caller: str = COURIER, session: str = "s-1") -> httpx.Response:
         fields = {"cdr_id": "123", "call_session_id": session, "start_time": "1200", "input_result": digits,
@@ -70,7 +72,7 @@ class Store:
 async def opened(url: str, folder: Path, *flows: str, records: bool = True) -> AsyncIterator[Store]:
     files = {"scripts/courier.yaml": (FOLDER / "scripts" / "courier.yaml").read_text()}
     given = flows or ((FOLDER / "flows" / "courier-call.yaml").read_text(),)
-    async with line(url, folder, *given, files=files, more=PBX) as on:
+    async with line(url, folder, *given, files=files, more=PBX, switches=IN_MEMORY) as on:
         on.rests = False  # runs wait for what becomes of the calls
         transport = httpx.ASGITransport(on.beckon.app, client=("192.0.2.7", 5060))
         async with httpx.AsyncClient(transport=transport, base_url="http://pbx") as client:
@@ -151,31 +153,17 @@ async def test_the_courier_story_over_twiml(store: Store) -> None:
 
 
 async def test_the_courier_story_over_our_own_switch(store: Store) -> None:
-    parts = store.line.beckon._for_journeys(store.line.beckon._console())
-    calls = open_calls(parts, store.line.library, store.line.beckon.connections, DIALECTS)
-    switch = FakeSwitch(store.line.clock, calls.listen)
-    calls.use(switch)
-
-    async def until(holds: Any) -> None:
-        for _ in range(3_000):
-            if holds():
-                return
-            await asyncio.sleep(0.01)
-        raise AssertionError("it never came to that")
-
-    try:
-        leg = switch.offer(COURIER, STORE)
-        await until(lambda: switch.commands("answer"))
-        switch.press(leg, "4711#")
-        await until(lambda: switch.bridges)
-        [dial] = switch.commands("dial")
-        assert dial.details == (CUSTOMER, STORE)
-        store.line.clock.drag(30_000)
-        switch.hang_up_by(switch.leg_of(CUSTOMER))
-        await until(lambda: not calls._tasks)
-        assert switch.legs == {}
-    finally:
-        await calls.close(5)
+    switch = store.switchboard.switch
+    leg = switch.offer(COURIER, STORE)
+    await until(lambda: switch.commands("answer"))
+    switch.press(leg, "4711#")
+    await until(lambda: switch.bridges)
+    [dial] = switch.commands("dial")
+    assert dial.details == (CUSTOMER, STORE)
+    store.line.clock.drag(30_000)
+    switch.hang_up_by(switch.leg_of(CUSTOMER))
+    await until(lambda: not store.switchboard.calls._tasks)
+    assert switch.legs == {}
     [finished] = await store.line.events("call.finished")
     assert (finished.data["outcome"], finished.data["talked_ms"]) == ("connected", 30_000)
     assert finished.data["digits"] == {"order": "4711"}

@@ -20,7 +20,7 @@ from beckon.core.errors import Misconfigured
 from beckon.core.offered import offered
 from beckon.inbox.cards import Card
 from beckon.inbox.panels import Panel
-from beckon.journeys.part import JourneyAct, JourneyParts, Part, Routes
+from beckon.journeys.part import Beside, JourneyAct, JourneyParts, Part, Routes
 
 GROUP = "beckon.journeys"
 _JOURNEYS_MAX = 100
@@ -61,6 +61,10 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     acts: Callable[[JourneyParts], Mapping[str, JourneyAct]] | None = None
     #: the names of those acts, for checking flows without a server.
     act_names: frozenset[str] = frozenset()
+    #: what it runs beside the wheel, handed the same as its routes; None: nothing.
+    beside: Callable[[JourneyParts], Sequence[Beside]] | None = None
+    #: how entries of its own kinds look in a conversation: kind → a template, such as ``call_processing/bubble.html``.
+    bubbles: dict[str, str] = {}
     #: its entries in the console's rail.
     rail: tuple[Rail, ...] = ()
 

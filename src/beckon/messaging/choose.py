@@ -24,12 +24,20 @@ ORDER = ("oem_app", "whatsapp", "sms", "email")
 BEST = "best"
 
 #: How people call a channel.
-LABELS = {"oem_app": "OEM app", "whatsapp": "WhatsApp", "sms": "SMS", "email": "Email", "web_push": "Web push"}
+LABELS = {
+    "oem_app": "OEM app",
+    "whatsapp": "WhatsApp",
+    "sms": "SMS",
+    "email": "Email",
+    "web_push": "Web push",
+    "voice": "Voice call",
+}
 _ADDRESS_WORDS = {
     "oem_app": "account in the app",
     "whatsapp": "WhatsApp number",
     "sms": "phone number",
     "email": "mail address",
+    "voice": "phone number",
 }
 
 

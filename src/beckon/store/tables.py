@@ -61,9 +61,13 @@ APPROVALS = Table(
     key_columns=4,
 )
 RECORDS = Table("records", ("workspace", "collection", "key", "changed_ms", "body"), key_columns=3)
+CALLS = Table(
+    "calls", ("id", "workspace", "contact", "script", "direction", "outcome", "started_ms", "ended_ms", "body")
+)
+RECORDINGS = Table("recordings", ("id", "workspace", "call", "contact", "keep_until_ms", "path"))
 
 ALL = (
     MARKS, WORKSPACES, API_KEYS, PEOPLE, SESSIONS, DEFINITIONS, JOURNAL, IDEMPOTENCY, CONTACTS, ADDRESSES, RUNS,
     WAITS, EARLY, TIMERS, OUTBOX, DELIVERIES, PROVIDER_IDS, CONVERSATIONS, ENTRIES, LINKS, APPROVALS,
-    RECORDS,
+    RECORDS, CALLS, RECORDINGS,
 )  # fmt: skip

@@ -79,6 +79,7 @@ class Calls:
         choose: Choose,
         finish: Finish,
         *,
+        started: Callable[[Call], None] | None = None,
         calls_max: int = CALLS_MAX,
         command_s: float = COMMAND_S,
     ) -> None:
@@ -86,6 +87,7 @@ class Calls:
         self._questions = questions
         self._choose = choose
         self._finish = finish
+        self._started = started
         self._calls_max = calls_max
         self._command_s = command_s
         self._switch: Switch | None = None
@@ -189,6 +191,8 @@ class Calls:
     async def _follow(self, call_id: str, running: _Running, script: Script, first: Advance) -> None:
         """Follow a call to its end."""
         step = first
+        if self._started is not None:
+            self._started(first.call)
         try:
             while True:
                 running.call = step.call

@@ -5,9 +5,11 @@ from pathlib import Path
 from beckon.journeys.call_processing.dialect import Answering
 from beckon.journeys.call_processing.door import routes
 from beckon.journeys.call_processing.jambonz import JambonzAnswering
+from beckon.journeys.call_processing.part import CallsPart
+from beckon.journeys.call_processing.switchboard import seats
 from beckon.journeys.call_processing.twiml import TwimlAnswering
 from beckon.journeys.call_processing.uis import UisAnswering, UisAsking
-from beckon.journeys.journey import Journey, read_event_types
+from beckon.journeys.journey import Journey, Rail, read_event_types
 
 _FOLDER = Path(__file__).parent
 
@@ -23,5 +25,9 @@ JOURNEY = Journey(
     title="Interactive calls",
     folder=_FOLDER,
     event_types=read_event_types(_FOLDER),
+    part=CallsPart,
+    beside=lambda parts: seats(parts, DIALECTS),
+    bubbles={"call": "call_processing/bubble.html"},
     routes=lambda parts: routes(parts, ANSWERING),
+    rail=(Rail("/console/calls", "phone", "Calls"),),
 )

@@ -8,9 +8,9 @@ from beckon.core.clock import iso
 from beckon.core.errors import Refused
 from beckon.core.event import Event
 from beckon.core.ids import fresh
-from beckon.journeys.call_processing.dialect import Asked
+from beckon.journeys.call_processing.dialect import Asked, international
 from beckon.messaging.contacts import read_reference
-from beckon.telephony.call import CallRecord
+from beckon.telephony.call import Call, CallRecord
 from beckon.workspaces import Library
 
 
@@ -25,6 +25,24 @@ def asked_event(library: Library, asked: Asked, dialect: str, now_ms: int) -> Ev
         id=fresh("ask"),
         type="call.asked",
         time_ms=now_ms,
+        data=fields,
+    )
+
+
+def started_event(library: Library, call: Call, delivery: str = "") -> Event:
+    """``call.started``: it rings."""
+    fields: dict[str, Any] = {
+        "id": call.id, "workspace": call.workspace, "script": call.script, "version": call.version,
+        "direction": call.direction, "caller": call.caller, "called": call.called, "session": call.session,
+        "started_ms": call.started_ms, "delivery": delivery,
+    }  # fmt: skip
+    fields |= _contact(library, call.caller if call.direction == "in" else call.called)
+    return Event(
+        workspace=call.workspace,
+        source="beckon/calls",
+        id=f"{call.id}-started",
+        type="call.started",
+        time_ms=call.started_ms,
         data=fields,
     )
 
@@ -48,7 +66,7 @@ def finished_event(library: Library, record: CallRecord) -> Event:
 def _contact(library: Library, number: str) -> dict[str, Any]:
     """Whom a number stands for; nothing for one that is withheld, an extension or a name."""
     try:
-        read_reference({"phone": number}, region=library.settings.region)
+        read_reference({"phone": international(number)}, region=library.settings.region)
     except Refused:
         return {}
-    return {"contact": {"phone": number}}
+    return {"contact": {"phone": international(number)}}
