@@ -389,6 +389,8 @@ def _answered(acting: Acting) -> None:
 def _speaking(acting: Acting, stage: Speaking, event: CallEvent) -> None:
     step = acting.step
     if isinstance(event, PlaybackEnded) and event.playback == stage.playback:
+        if event.end == "leg_ended":
+            return  # it was not heard to its end, and the leg's own end follows
         if event.end == "failed":
             acting.decide("a prompt was not heard", event.why)
         _spoken(acting, stage)
