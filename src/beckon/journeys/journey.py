@@ -61,6 +61,8 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     acts: Callable[[JourneyParts], Mapping[str, JourneyAct]] | None = None
     #: the names of those acts, for checking flows without a server.
     act_names: frozenset[str] = frozenset()
+    #: event type that is a question → the names that a flow's ``answer:`` to it may hold.
+    answers: dict[str, frozenset[str]] = {}
     #: its entries in the console's rail.
     rail: tuple[Rail, ...] = ()
 

@@ -101,6 +101,15 @@ def run_trial(script: Script, text: str, *, file: str = "") -> tuple[Trial, ...]
     )
 
 
+def script_of(text: str, *, file: str = "") -> str:
+    """The script that a file of tests names; empty: none. Raises ``ScriptProblems``."""
+    try:
+        raw = read_yaml(text).value
+    except YamlProblem as problem:
+        raise ScriptProblems((Problem(file, problem.line, "", problem.code, problem.why),)) from None
+    return str(raw.get("script") or "") if isinstance(raw, dict) else ""
+
+
 class _Player:
     def __init__(self, script: Script, lines: dict[str, int], file: str) -> None:
         self._script = script

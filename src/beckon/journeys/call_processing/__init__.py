@@ -8,6 +8,7 @@ from beckon.journeys.call_processing.jambonz import JambonzAnswering
 from beckon.journeys.call_processing.twiml import TwimlAnswering
 from beckon.journeys.call_processing.uis import UisAnswering, UisAsking
 from beckon.journeys.journey import Journey, read_event_types
+from beckon.telephony.answers import NAMES
 
 _FOLDER = Path(__file__).parent
 
@@ -23,5 +24,6 @@ JOURNEY = Journey(
     title="Interactive calls",
     folder=_FOLDER,
     event_types=read_event_types(_FOLDER),
+    answers={"call.asked": frozenset(NAMES)},
     routes=lambda parts: routes(parts, ANSWERING),
 )
