@@ -16,6 +16,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 NPM_CI = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+FOR_PAGES = ["--omit=dev"]
 NPM_TIMEOUT_S = 300
 
 
@@ -71,7 +72,7 @@ def copy_vendor_files(root: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="beckon-npm-") as temporary:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(root / name, temporary)
-        run_npm(NPM_CI, Path(temporary))
+        run_npm([*NPM_CI, *FOR_PAGES], Path(temporary))
         folder.mkdir(parents=True, exist_ok=True)
         for package, files in wanted_files(root).items():
             for source, name in files.items():

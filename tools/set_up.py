@@ -42,6 +42,9 @@ DEV_MADE_FROM = (*MADE_FROM, "requirements-dev.lock")
 
 MACHINE_PACKAGES = ("chromium", "fonts-liberation", "fonts-noto-color-emoji", "postgresql")
 DEBIAN_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+# Where the tests find what npm brings them; gone with .venv.
+SCHEMAS = VENV / "npm"
+FETCH_SCHEMAS = "import hatch_build as b, pathlib, sys; b.run_npm(b.NPM_CI, pathlib.Path(sys.argv[1]))"
 VENDOR_IS_CURRENT = "import hatch_build as b, pathlib, sys; sys.exit(not b.is_current(pathlib.Path().resolve()))"
 COMMAND_TIMEOUT_S = 1200
 
@@ -86,6 +89,8 @@ def set_up_dev() -> None:
         return
     with step("the tests' packages"):
         install("requirements-dev.lock")
+    with step("the schemas that tests validate by"):
+        install_schemas()
     set_stamp("dev", DEV_MADE_FROM)
 
 
@@ -179,6 +184,19 @@ def install_beckon() -> None:
             install("requirements-node.lock", "--target", node)
             environment["PYTHONPATH"] = node
         run([*UV_INSTALL, "--no-deps", "--no-build-isolation", "--editable", str(ROOT)], environment)
+
+
+def install_schemas() -> None:
+    """Fetches the npm packages by which tests validate (devDependencies); nothing of them is run."""
+    SCHEMAS.mkdir(exist_ok=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(ROOT / name, SCHEMAS)
+    with tempfile.TemporaryDirectory(prefix="beckon-node-") as node:
+        environment = trusting_environment()
+        if not shutil.which("npm"):
+            install("requirements-node.lock", "--target", node)
+            environment["PYTHONPATH"] = node
+        run([str(PYTHON), "-c", FETCH_SCHEMAS, str(SCHEMAS)], environment)
 
 
 def trusting_environment() -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from beckon.core.errors import Misconfigured
 from beckon.flows import check as checking
 from beckon.flows.definition import Flow, FlowProblems, parse_flow
 from beckon.flows.steps import Emit
@@ -15,6 +16,10 @@ from beckon.journeys.journey import found as found_journeys
 from beckon.messaging.templates import Template, parse_template
 from beckon.messaging.wording import TemplateProblems
 from beckon.settings import WorkspaceSettings
+from beckon.telephony import script_check as calling
+from beckon.telephony.script_reading import parse_script
+from beckon.telephony.script_trial import run_trial as play_script
+from beckon.telephony.script_trial import script_of
 from beckon.workspaces import Library, read_settings
 
 
@@ -54,6 +59,7 @@ def facts(
         inboxes=frozenset(settings.inboxes),
         acts=acts,
         secrets=frozenset(settings.secrets),
+        answers={type_: names for journey in found_journeys().values() for type_, names in journey.answers.items()},
         channels=channels or None,
     )
 
@@ -103,6 +109,37 @@ def _emitted(flow: Flow) -> Iterator[str]:
     for step in flow.by_path.values():
         if isinstance(step, Emit):
             yield step.event_type
+
+
+def check_scripts(folder: Path) -> list[str]:
+    """Everything that is wrong with a folder's call scripts, one line each; empty: nothing."""
+    settings = read_settings(folder)
+    prompts = folder / "prompts"
+    library = calling.Library(
+        secrets=frozenset(settings.secrets),
+        files=frozenset(file.relative_to(prompts).as_posix() for file in prompts.rglob("*") if file.is_file()),
+        settings=frozenset(settings.values),
+    )
+    return [
+        str(problem)
+        for file in sorted(folder.glob("scripts/*.yaml"))
+        for problem in calling.check_text(file.read_text(encoding="utf-8"), library, file=str(file))
+    ]
+
+
+def try_scripts(folder: Path) -> Iterator[Trial]:
+    """Play every trial of a folder's ``script_tests/*.yaml``. Raises ``ScriptProblems``."""
+    scripts = {}
+    for file in sorted(folder.glob("scripts/*.yaml")):
+        script = parse_script(file.read_text(encoding="utf-8"), file=str(file))
+        scripts[script.name] = script
+    for file in sorted(folder.glob("script_tests/*.yaml")):
+        text = file.read_text(encoding="utf-8")
+        name = script_of(text, file=str(file)) or file.stem
+        if name not in scripts:
+            raise Misconfigured("script.unknown", f"{file} tests the script {name!r}; there is none")
+        for trial in play_script(scripts[name], text, file=str(file)):
+            yield Trial(f"{file.name}: {trial.name}", trial.passed, trial.difference)
 
 
 def try_folder(folder: Path) -> Iterator[Trial]:

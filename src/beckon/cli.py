@@ -109,11 +109,7 @@ def flow_check(folder: Path) -> None:
     """Find what is wrong with a workspace's flows and templates, without running them."""
     from beckon.authoring import check_folder
 
-    problems = check_folder(folder)
-    for problem in problems:
-        click.echo(problem)
-    click.echo("No problems." if not problems else f"{len(problems)} problems.", err=True)
-    sys.exit(1 if problems else 0)
+    _say_problems(check_folder(folder))
 
 
 @flow.command("test")
@@ -122,14 +118,7 @@ def flow_test(folder: Path) -> None:
     """Play the workspace's flow tests (tests/*.yaml) on a virtual clock."""
     from beckon.authoring import try_folder
 
-    trials = list(try_folder(folder))
-    for trial in trials:
-        click.echo(f"{'passed' if trial.passed else 'FAILED'}  {trial.name}")
-        for line in trial.difference if not trial.passed else ():
-            click.echo(f"        {line}")
-    failed = sum(not trial.passed for trial in trials)
-    click.echo(f"{len(trials) - failed} passed, {failed} failed", err=True)
-    sys.exit(1 if failed else 0)
+    _say_trials(list(try_folder(folder)))
 
 
 @flow.command("draw")
@@ -140,11 +129,7 @@ def flow_draw(file: Path, output: Path | None) -> None:
     from beckon.flows.definition import parse_flow
     from beckon.flows.diagram import draw
 
-    svg = draw(parse_flow(file.read_text(encoding="utf-8"), file=str(file)))
-    if output is None:
-        click.echo(svg)
-    else:
-        output.write_text(svg, encoding="utf-8")
+    _put_out(draw(parse_flow(file.read_text(encoding="utf-8"), file=str(file))), output)
 
 
 @flow.command("schema")
@@ -153,6 +138,48 @@ def flow_schema() -> None:
     from beckon.flows.schema import flow_schema_text
 
     click.echo(flow_schema_text(), nl=False)
+
+
+@cli.group()
+def script() -> None:
+    """Check, test and draw call scripts."""
+
+
+@script.command("check")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path())
+def script_check(folder: Path) -> None:
+    """Find what is wrong with a workspace's call scripts, without a call."""
+    from beckon.authoring import check_scripts
+
+    _say_problems(check_scripts(folder))
+
+
+@script.command("test")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path())
+def script_test(folder: Path) -> None:
+    """Play the workspace's script tests (script_tests/*.yaml) on a virtual clock."""
+    from beckon.authoring import try_scripts
+
+    _say_trials(list(try_scripts(folder)))
+
+
+@script.command("draw")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: standard output.")
+def script_draw(file: Path, output: Path | None) -> None:
+    """Draw a call script as SVG."""
+    from beckon.telephony.script_drawing import draw
+    from beckon.telephony.script_reading import parse_script
+
+    _put_out(draw(parse_script(file.read_text(encoding="utf-8"), file=str(file))), output)
+
+
+@script.command("schema")
+def script_schema() -> None:
+    """Print the JSON Schema of call scripts, for editors."""
+    from beckon.telephony.script_schema import script_schema_text
+
+    click.echo(script_schema_text(), nl=False)
 
 
 @cli.group()
@@ -196,6 +223,30 @@ def bench_calls(as_json: bool, counts: tuple[int, ...], seconds: float, rounds: 
     from beckon.bench.calls import run
 
     run(counts=counts, seconds=seconds, rounds=rounds, as_json=as_json)
+
+
+def _say_problems(problems: list[str]) -> None:
+    for problem in problems:
+        click.echo(problem)
+    click.echo("No problems." if not problems else f"{len(problems)} problems.", err=True)
+    sys.exit(1 if problems else 0)
+
+
+def _say_trials(trials: list[Any]) -> None:
+    for trial in trials:
+        click.echo(f"{'passed' if trial.passed else 'FAILED'}  {trial.name}")
+        for line in trial.difference if not trial.passed else ():
+            click.echo(f"        {line}")
+    failed = sum(not trial.passed for trial in trials)
+    click.echo(f"{len(trials) - failed} passed, {failed} failed", err=True)
+    sys.exit(1 if failed else 0)
+
+
+def _put_out(svg: str, output: Path | None) -> None:
+    if output is None:
+        click.echo(svg)
+    else:
+        output.write_text(svg, encoding="utf-8")
 
 
 def main() -> None:

@@ -45,6 +45,8 @@ inboxes:
 values:
   checkin_url: {checkin_url}
   service_url: {checkin_url}
+  reception: "+3232000000"   # whom the call script courier connects with
+  dispatcher: "+3232000001"
 
 # Hosts that `http:` steps may call though their addresses are not public.
 allowed_hosts: []

@@ -1,4 +1,4 @@
-"""Couriers call the store: over UIS, jambonz, TwiML and our own switch, one flow decides; what fails goes to the backup."""
+"""Couriers call the store, over UIS, jambonz, TwiML and our own switch: one flow decides, what fails is backed up."""
 
 import base64
 import hashlib

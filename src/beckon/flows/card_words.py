@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from beckon.core.timers import say_duration
 from beckon.flows import steps as made
-from beckon.flows.conditions import Condition, Constant, Expression
+from beckon.flows.conditions import Condition, Constant, Expression, names_in
 
 _VALUE = re.compile(r"\{\{-?\s*([\w.-]+)[^}]*\}\}")
 
@@ -90,10 +90,7 @@ def _say_call(step: made.Call) -> tuple[str, bool, list[str]]:
 
 
 def _say_answer(step: made.Answer) -> tuple[str, bool, list[str]]:
-    if isinstance(step.body, Constant) and isinstance(step.body.constant, dict):
-        names = tuple(step.body.constant)
-    else:
-        names = getattr(step.body, "names", ())
+    names = names_in(step.body)
     return "Whoever asked", False, [f"with {', '.join(names)}"] if names else []
 
 

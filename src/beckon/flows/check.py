@@ -13,7 +13,7 @@ import msgspec
 from beckon.core.measures import closest
 from beckon.core.problems import Problem
 from beckon.flows import steps as made
-from beckon.flows.conditions import Condition, Constant, Expression
+from beckon.flows.conditions import Condition, Constant, Expression, names_in
 from beckon.flows.definition import Flow, FlowProblems, parse_flow
 from beckon.flows.matching import CONTACT
 from beckon.flows.schema_paths import stray_path
@@ -52,6 +52,8 @@ class Library(msgspec.Struct, frozen=True, kw_only=True):
     inboxes: Collection[str] | None = None
     acts: Collection[str] | None = None
     secrets: Collection[str] | None = None
+    #: event types that are questions, and the names that an answer to them may hold.
+    answers: Mapping[str, Collection[str]] | None = None
     #: the channels that have a provider, in the workspace's order.
     channels: tuple[str, ...] | None = None
 
@@ -373,6 +375,17 @@ def _check_http(checker: _Checker, step: made.Http) -> None:
         checker.known(f"{step.path}.secret", "flow.unknown_secret", "secret", step.secret, checker.library.secrets)
 
 
+def _check_answer(checker: _Checker, step: made.Answer) -> None:
+    asked = checker.library.answers
+    if asked is None or any(event_type not in asked for event_type in checker.flow.on):
+        return
+    allowed = {name for event_type in checker.flow.on for name in asked[event_type]}
+    for name in names_in(step.body):
+        if name not in allowed:
+            what = f"An answer to {checker.flow.on[0]} has no {name[:60]!r}{closest(name, allowed)}"
+            checker.say(f"{step.path}.answer.{name}", "flow.unknown_answer", what)
+
+
 def _check_emit(checker: _Checker, step: made.Emit) -> None:
     types = checker.library.event_types
     if types is not None and step.event_type not in types:
@@ -398,4 +411,5 @@ _CHECKS: dict[type[made.Step], Callable[[_Checker, Any], None]] = {
     made.Call: _check_call,
     made.Http: _check_http,
     made.Emit: _check_emit,
+    made.Answer: _check_answer,
 }

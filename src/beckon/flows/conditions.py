@@ -28,6 +28,7 @@ __all__ = [
     "compile_text",
     "compile_value",
     "contact_words",
+    "names_in",
     "render",
 ]
 
@@ -200,6 +201,13 @@ class Built:
 
     def text(self, scope: Scope) -> str:
         return as_text(self.value(scope))
+
+
+def names_in(expression: Expression) -> tuple[str, ...]:
+    """The names of the object that an expression gives, as far as they are written down."""
+    if isinstance(expression, Constant):
+        return tuple(map(str, expression.constant)) if isinstance(expression.constant, dict) else ()
+    return expression.names if isinstance(expression, Built) else ()
 
 
 def compile_text(source: str, names: frozenset[str]) -> Expression:

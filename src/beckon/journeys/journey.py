@@ -65,6 +65,8 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     beside: Callable[[JourneyParts], Sequence[Beside]] | None = None
     #: how entries of its own kinds look in a conversation: kind → a template, such as ``call_processing/bubble.html``.
     bubbles: dict[str, str] = {}
+    #: event type that is a question → the names that a flow's ``answer:`` to it may hold.
+    answers: dict[str, frozenset[str]] = {}
     #: its entries in the console's rail.
     rail: tuple[Rail, ...] = ()
 

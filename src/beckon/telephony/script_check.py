@@ -86,7 +86,7 @@ class _Checker:
             if step.secret:
                 self.known(f"{path}.secret", "script.unknown_secret", "secret", step.secret, library.secrets)
             if step.digits and step.digits not in self.script.names:
-                self.known(f"{path}.digits", "script.unknown_name", "kept keys", step.digits, self.script.names)
+                self.known(f"{path}.digits", "script.unknown_name", "gather", step.digits, self.script.names)
         elif isinstance(step, made.Gather):
             if not step.keys_max and not step.until:
                 self.say(path, "script.no_limits", "Nothing but time ends this: give it max, or a key with until.")

@@ -147,6 +147,8 @@ class _Reader:
                     here, "script.unknown_field", f"Nothing here is called {name[:60]!r}{closest(name, fields)}"
                 )
                 continue
+            if value is None and field.required:
+                continue  # it is missing, as is said below
             if value in (None, "") and field.empty:
                 read[_goes_to(name, field)] = ""
                 continue

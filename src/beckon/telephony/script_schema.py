@@ -89,7 +89,7 @@ def _object(fields: dict[str, Field]) -> Schema:
     for name, field in fields.items():
         own = _field(field)
         if field.empty:
-            own = {"anyOf": [own, {"type": "null"}]}
+            own = {"anyOf": [own, {"enum": [None, ""]}]}
         properties[name] = {**own, "description": field.doc}
     schema: Schema = {"type": "object", "additionalProperties": False, "properties": properties}
     required = [name for name, field in fields.items() if field.required]

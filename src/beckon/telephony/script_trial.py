@@ -14,7 +14,7 @@
           - ends: finished
 
 Phones agree at once, and every prompt is heard to its end before the next thing given, unless that is ``keys``: these
-interrupt. The very ``begin`` and ``advance`` that the runner uses decide; nothing is called.
+interrupt what may be interrupted. The very ``begin`` and ``advance`` that the runner uses decide; nothing is called.
 """
 
 from collections.abc import Mapping
@@ -101,6 +101,15 @@ def run_trial(script: Script, text: str, *, file: str = "") -> tuple[Trial, ...]
     )
 
 
+def script_of(text: str, *, file: str = "") -> str:
+    """The script that a file of tests names; empty: none. Raises ``ScriptProblems``."""
+    try:
+        raw = read_yaml(text).value
+    except YamlProblem as problem:
+        raise ScriptProblems((Problem(file, problem.line, "", problem.code, problem.why),)) from None
+    return str(raw.get("script") or "") if isinstance(raw, dict) else ""
+
+
 class _Player:
     def __init__(self, script: Script, lines: dict[str, int], file: str) -> None:
         self._script = script
@@ -168,8 +177,7 @@ class _World:
     def hear(self) -> None:
         """Every prompt is heard to its end."""
         while self._playing:
-            playing = self._playing.pop(0)
-            self.tell(PlaybackEnded(playback=playing.playback, leg=playing.leg, at_ms=self.now_ms, end="done"))
+            self._hear_one()
 
     def tell(self, event: CallEvent) -> None:
         """Let something happen, and all that follows from it at once."""
@@ -187,6 +195,8 @@ class _World:
             raise ValueError(f"What is given is an object with one of {', '.join(_GIVEN)}.")
         kind, value = kinds[0], item[kinds[0]]
         if kind == "keys":
+            while self._playing and not self._playing[0].barge_in:
+                self._hear_one()
             for key in str(value):
                 self._key("caller", key)
             return
@@ -211,6 +221,10 @@ class _World:
         """Who is at this leg."""
         found = self.call.leg_of(leg)
         return "caller" if leg == self.call.leg or found is None else found.number
+
+    def _hear_one(self) -> None:
+        playing = self._playing.pop(0)
+        self.tell(PlaybackEnded(playback=playing.playback, leg=playing.leg, at_ms=self.now_ms, end="done"))
 
     def _key(self, leg: str, key: str) -> None:
         self._playing = [one for one in self._playing if not (one.leg == leg and one.barge_in)]

@@ -172,6 +172,17 @@ async def test_a_port_where_nobody_listens_is_not_doubtful(connections: PooledCo
     assert (error.code, error.doubtful) == ("http.unreachable", False)
 
 
+async def test_connecting_may_be_given_less_time_than_all(connections: PooledConnections):
+    never = asyncio.Event()
+
+    async def connect(scheme: str, host: str, port: int) -> Any:
+        await never.wait()
+
+    connections._connect = connect  # type: ignore[method-assign]
+    error = await failing(connections.request("GET", "http://127.0.0.1:9/", timeout_s=100, connect_s=0.01))
+    assert (error.code, getattr(error, "doubtful", None)) == ("http.unreachable", False)
+
+
 async def test_a_connection_that_closes_without_an_answer_is_doubtful_for_a_post(connections: PooledConnections):
     async def answer(asked: Asked, writer: Writer) -> None:
         return None

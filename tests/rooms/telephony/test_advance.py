@@ -115,8 +115,10 @@ def started(script: Script, about: About = ABOUT) -> Advance:
 STIMULI = st.lists(
     st.tuples(
         st.sampled_from(
-            ["key", "callee_key", "heard", "failed", "answered", "ringing", "ended", "reply", "unanswered", "late", "late",
-             "recorded", "held", "stale", "caller_left", "stopped"]
+            [
+                "key", "callee_key", "heard", "failed", "answered", "ringing", "ended", "reply", "unanswered", "late",
+                "late", "recorded", "held", "stale", "caller_left", "stopped",
+            ]
         ),
         st.integers(0, 40),
         st.sampled_from("0123456789*#"),

@@ -154,7 +154,7 @@ def _lines(text: str, key: str) -> Iterator[tuple[int, Record | Refused]]:
         at = names.index(key) if key else 0
         for count, cells in enumerate(reader):
             if count >= LINES_MAX:
-                raise Refused("record.too_many", f"an upload has at most {LINES_MAX} lines")
+                raise Refused("record.lines", f"an upload has at most {LINES_MAX} lines")
             if not any(cell.strip() for cell in cells):
                 continue
             yield reader.line_num, _record(names, cells, at)

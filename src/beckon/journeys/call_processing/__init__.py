@@ -10,6 +10,7 @@ from beckon.journeys.call_processing.switchboard import seats
 from beckon.journeys.call_processing.twiml import TwimlAnswering
 from beckon.journeys.call_processing.uis import UisAnswering, UisAsking
 from beckon.journeys.journey import Journey, Rail, read_event_types
+from beckon.telephony.answers import NAMES
 
 _FOLDER = Path(__file__).parent
 
@@ -28,6 +29,7 @@ JOURNEY = Journey(
     part=CallsPart,
     beside=lambda parts: seats(parts, DIALECTS),
     bubbles={"call": "call_processing/bubble.html"},
+    answers={"call.asked": frozenset(NAMES)},
     routes=lambda parts: routes(parts, ANSWERING),
     rail=(Rail("/console/calls", "phone", "Calls"),),
 )

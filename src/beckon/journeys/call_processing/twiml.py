@@ -80,16 +80,18 @@ def _append(root: Element, instruction: Instruction, asked: Asked, door: Door) -
             raise Unsupported("call.unsupported", "this PBX stops a recording only with the call")
         SubElement(SubElement(root, "Start"), "Recording", {"channels": "dual"})
     elif isinstance(instruction, told.Redirect):
-        SubElement(root, "Redirect", {"method": "POST"}).text = instruction.to
+        SubElement(root, "Redirect", {"method": "POST"}).text = _clean(instruction.to)
     elif isinstance(instruction, told.HangUp):
         SubElement(root, "Hangup")
 
 
 def _speak(parent: Element, prompt: Spoken, door: Door) -> None:
     if isinstance(prompt, File):
-        SubElement(parent, "Play").text = file_url(prompt, door)
+        SubElement(parent, "Play").text = _clean(file_url(prompt, door))
     else:
-        SubElement(parent, "Say", {"language": prompt.locale} if prompt.locale else {}).text = _clean(prompt.text)
+        SubElement(parent, "Say", {"language": _clean(prompt.locale)} if prompt.locale else {}).text = _clean(
+            prompt.text
+        )
 
 
 def _gather(root: Element, wanted: told.Gather, door: Door) -> None:
@@ -131,4 +133,8 @@ def _dial(root: Element, wanted: told.Dial, asked: Asked, door: Door) -> None:
 
 def _clean(text: str) -> str:
     """Text without what XML can't hold."""
-    return "".join(char for char in text if char in "\t\n" or (char >= " " and not "\ud800" <= char <= "\udfff"))
+    return "".join(
+        char
+        for char in text
+        if char in "\t\n" or (char >= " " and not "\ud800" <= char <= "\udfff" and char not in "\ufffe\uffff")
+    )
