@@ -67,8 +67,9 @@ async def shared_board(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
 
 
 @pytest.fixture
-def board(shared_board: Board) -> Board:
-    """The switch, with nothing heard so far."""
+async def board(shared_board: Board) -> Board:
+    """The switch, with no leg left from before, and nothing heard so far."""
+    await shared_board.until(lambda: not shared_board.switch.legs)
     shared_board.courier.calls.clear()
     shared_board.courier.events.clear()
     return shared_board
