@@ -34,7 +34,7 @@ class Call:
     bridge: str = ""
     recording: str = ""
     keys: str = ""
-    #: what happened, in order: answered, hint, keys, dialled, bridged, recorded, ended …
+    #: what happened, in order: answered, hint, keys, bridged, recording, recorded, ended
     steps: list[str] = field(default_factory=list)
     path: str = ""
     seconds: float = 0.0
@@ -130,6 +130,7 @@ class Courier:
             call.recording = fresh("rec")
             self._by_recording[call.recording] = call
             await switch.record(call.recording, call.bridge)
+            call.steps.append("recording")
         elif isinstance(event, LegEnded):
             call.causes[event.leg] = event.cause
             call.steps.append("caller ended" if event.leg == call.caller else "callee ended")

@@ -241,6 +241,21 @@ class SipSwitch:
         """The two processes, for who measures or watches them."""
         return {name: child.pid for name, child in (("sip", self._sip), ("media", self._media)) if child is not None}
 
+    @property
+    def legs(self) -> int:
+        """How many legs there are now."""
+        return len(self._legs)
+
+    @property
+    def holds_nothing(self) -> bool:
+        """Whether nothing of any call is left."""
+        return not (self._legs or self._playbacks or self._recordings or self._bridges)
+
+    @property
+    def recordings_folder(self) -> Path:
+        """Where recordings lie."""
+        return self._recordings_folder
+
     # Commands.
 
     async def ring(self, leg: str, *, early_media: bool = False) -> None:
@@ -444,7 +459,8 @@ class SipSwitch:
                 self._end(leg, "no_codec", "switch", why="the phone's answer has no audio in G.711")
                 return
             self._say_media(wire.GoLive(leg.name, True))
-        self._was_answered(leg)
+        if leg.stage == "answering":
+            self._was_answered(leg)
 
     def _progress(self, said: wire.Progress) -> None:
         leg = self._living(said.leg)
@@ -530,7 +546,10 @@ class SipSwitch:
     # What is heard.
 
     def _heard(self, said: wire.Heard) -> None:
-        if self._living(said.leg) is not None:
+        leg = self._living(said.leg)
+        if leg is not None:
+            if leg.stage == "answering":  # a key may overtake the ACK, and says as much
+                self._was_answered(leg)
             by: KeyBy = "info" if said.by == "info" else "rfc4733"
             self._tell(KeyPressed(leg=said.leg, at_ms=self._now(), key=said.key, by=by))
 
