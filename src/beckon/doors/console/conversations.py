@@ -189,6 +189,7 @@ async def _thread_page(
         chosen=contact,
         thread=found,
         bubbles=bubbles(visit, found),
+        bubble_of=visit.parts.bubbles,
         channels=channel_lines(found.contact, tuple(visit.library.channel_order)),
         consents=_consents(found.contact),
         endonyms=ENDONYMS,

@@ -59,7 +59,7 @@ OUTCOME_TONE = {
     "misconfigured": "bad",
 }
 
-CHANNELS = {"oem_app": "OEM app", "whatsapp": "WhatsApp", "sms": "SMS", "email": "Email"}
+CHANNELS = {"oem_app": "OEM app", "whatsapp": "WhatsApp", "sms": "SMS", "email": "Email", "voice": "Voice call"}
 
 
 def sentence(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from beckon.journeys.call_processing import pages
 from beckon.journeys.call_processing.dialect import Answering
 from beckon.journeys.call_processing.door import routes
 from beckon.journeys.call_processing.jambonz import JambonzAnswering
@@ -30,6 +31,6 @@ JOURNEY = Journey(
     beside=lambda parts: seats(parts, DIALECTS),
     bubbles={"call": "call_processing/bubble.html"},
     answers={"call.asked": frozenset(NAMES)},
-    routes=lambda parts: routes(parts, ANSWERING),
+    routes=lambda parts: [*routes(parts, ANSWERING), *pages.routes(parts)],
     rail=(Rail("/console/calls", "phone", "Calls"),),
 )

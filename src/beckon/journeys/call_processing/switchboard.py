@@ -181,6 +181,11 @@ class Switchboard:
         assert self.calls is not None
         return len(self.calls.under_way) >= self._library.settings.telephony.calls_max
 
+    def live(self, call: str) -> Call | None:
+        """A call as it stands now."""
+        assert self.calls is not None
+        return next((one for one in self.calls.under_way if one.id == call), None)
+
     async def call(self, script: Script, about: About, message: Outbound) -> str:
         """Call somebody with a message."""
         assert self.calls is not None

@@ -15,7 +15,7 @@ from beckon.core.message import Button, Handed, Outbound
 from beckon.core.timers import is_open, parse_week, zone_of
 from beckon.messaging.channel import Capabilities
 from beckon.messaging.contacts import locale_chain
-from beckon.telephony.call import About, CallRecord
+from beckon.telephony.call import About, Call, CallRecord
 from beckon.telephony.script import Script
 from beckon.telephony.script_reading import parse_script
 
@@ -69,6 +69,10 @@ class Caller(Protocol):
         """Call somebody; the call's id."""
         ...
 
+    def live(self, call: str) -> Call | None:
+        """A call as it stands now; None: it is not under way."""
+        ...
+
 
 class VoiceChannel:
     """Hands messages over by calling."""
@@ -78,26 +82,26 @@ class VoiceChannel:
     capabilities = CAPABILITIES
 
     def __init__(self, caller: Caller) -> None:
-        self._caller = caller
+        self.caller = caller
 
     async def send(self, message: Outbound) -> Handed:
         """Begin a call that says the message. Raises one of the four kinds."""
         text = _speakable(message.rendered.text)
         if not message.to.startswith("+") or not message.to[1:].isdigit():
             raise Refused("voice.number", "this is no phone number that can be called")
-        hours, zone = self._caller.hours, self._caller.time_zone
+        hours, zone = self.caller.hours, self.caller.time_zone
         if hours and not is_open(int(message.extras.get("now_ms") or 0), parse_week(hours), zone_of(None, zone)):
             # At night another channel, or nobody, is better than a ringing phone.
             raise Unsupported("voice.hours", f"people are called at {hours} ({zone}) only")
-        if self._caller.full:
+        if self.caller.full:
             raise Unavailable("voice.full", "as many calls are under way as there may be", retry_after_s=_BUSY_S)
         replies = replies_of(message)
         locale = message.rendered.locale
         about = About(
             contact={"locale": locale},
-            results={"text": text, "keys": _keys_said(replies, locale, self._caller.confirm)},
+            results={"text": text, "keys": _keys_said(replies, locale, self.caller.confirm)},
         )
-        return Handed(await self._caller.call(script_for(len(replies), locale), about, message))
+        return Handed(await self.caller.call(script_for(len(replies), locale), about, message))
 
 
 def replies_of(message: Outbound) -> tuple[Button, ...]:
