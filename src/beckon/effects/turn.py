@@ -27,7 +27,7 @@ class Effects:
     def __init__(self, workspaces: Workspaces, queue: Queue) -> None:
         self._workspaces = workspaces
         self._people = people = People(workspaces)
-        self._sending = sending = Sending(queue, people)
+        self._sending = sending = Sending(queue, people, workspaces)
         self._running = running = Running(workspaces, queue, sending)
         self.receipts = Receipts(sending)
         self._acts: dict[str, Act] = {
