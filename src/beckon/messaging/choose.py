@@ -31,6 +31,7 @@ LABELS = {
     "email": "Email",
     "web_push": "Web push",
     "voice": "Voice call",
+    "fcm": "App push",
 }
 _ADDRESS_WORDS = {
     "oem_app": "account in the app",
@@ -38,7 +39,11 @@ _ADDRESS_WORDS = {
     "sms": "phone number",
     "email": "mail address",
     "voice": "phone number",
+    "web_push": "browser that shows our messages",
+    "fcm": "app that shows our messages",
 }
+#: An address on these is a long machine word, and names nobody.
+_UNREADABLE = {"web_push": "the newest browser", "fcm": "the newest app"}
 
 
 class Open(msgspec.Struct, frozen=True):
@@ -128,7 +133,8 @@ def _against(
         wanted = _ADDRESS_WORDS.get(channel, "address on it")
         return PassedOver(channel, "address.missing", f"the customer has no {wanted}")
     if address.broken is not None:
-        return PassedOver(channel, "address.broken", f"{address.external_id} does not work: {address.broken}")
+        named = _UNREADABLE.get(channel, address.external_id)
+        return PassedOver(channel, "address.broken", f"{named} does not work: {address.broken}")
     if contact.consents or purpose != "transactional":
         forbidden = consent.allowed(contact, channel, purpose, now_ms)
         if forbidden is not None:

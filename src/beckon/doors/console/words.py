@@ -55,11 +55,20 @@ OUTCOME_TONE = {
     "doubtful": "warn",
     "unavailable": "warn",
     "refused": "bad",
+    "gone": "bad",
     "unsupported": "quiet",
     "misconfigured": "bad",
 }
 
-CHANNELS = {"oem_app": "OEM app", "whatsapp": "WhatsApp", "sms": "SMS", "email": "Email", "voice": "Voice call"}
+CHANNELS = {
+    "oem_app": "OEM app",
+    "whatsapp": "WhatsApp",
+    "sms": "SMS",
+    "email": "Email",
+    "web_push": "Web push",
+    "fcm": "App push",
+    "voice": "Voice call",
+}
 
 
 def sentence(text: str) -> str:
