@@ -7,6 +7,7 @@ from beckon.journeys.call_processing.dialect import Answering
 from beckon.journeys.call_processing.door import routes
 from beckon.journeys.call_processing.jambonz import JambonzAnswering
 from beckon.journeys.call_processing.part import CallsPart
+from beckon.journeys.call_processing.prototype import Prototype
 from beckon.journeys.call_processing.switchboard import seats
 from beckon.journeys.call_processing.twiml import TwimlAnswering
 from beckon.journeys.call_processing.uis import UisAnswering, UisAsking
@@ -31,6 +32,6 @@ JOURNEY = Journey(
     beside=lambda parts: seats(parts, DIALECTS),
     bubbles={"call": "call_processing/bubble.html"},
     answers={"call.asked": frozenset(NAMES)},
-    routes=lambda parts: [*routes(parts, ANSWERING), *pages.routes(parts)],
+    routes=lambda parts: [*Prototype(parts, ANSWERING).routes(), *routes(parts, ANSWERING), *pages.routes(parts)],
     rail=(Rail("/console/calls", "phone", "Calls"),),
 )
