@@ -213,6 +213,18 @@ def bench_sleepers(as_json: bool, count: int) -> None:
     run(count=count, as_json=as_json)
 
 
+@bench.command("calls")
+@_json_option
+@click.option("--calls", "counts", multiple=True, type=int, default=(100, 200), show_default=True)
+@click.option("--seconds", default=30.0, show_default=True, help="How long all calls are up while it measures.")
+@click.option("--rounds", default=60, show_default=True, help="Keys whose answer is timed.")
+def bench_calls(as_json: bool, counts: tuple[int, ...], seconds: float, rounds: int) -> None:
+    """Simultaneous bridged and recorded phone calls on the built-in switch, called by SIPp."""
+    from beckon.bench.calls import run
+
+    run(counts=counts, seconds=seconds, rounds=rounds, as_json=as_json)
+
+
 def _say_problems(problems: list[str]) -> None:
     for problem in problems:
         click.echo(problem)

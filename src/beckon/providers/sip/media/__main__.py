@@ -1,0 +1,40 @@
+"""Started by the switch: ``python -m beckon.providers.sip.media SOCKET HOST FIRST LAST SILENCE_S``."""
+
+import gc
+import os
+import resource
+import signal
+import socket
+import sys
+from contextlib import suppress
+
+from beckon.providers.sip.media.engine import Engine
+from beckon.providers.sip.media.tones import ringing
+
+#: Audio is late sooner than anything else is.
+_NICENESS = -10
+
+
+def main(arguments: list[str]) -> int:
+    """Serve the switch at the other end of the socket until it goes."""
+    descriptor, host, first, last, silence_s = arguments
+    server = socket.socket(fileno=int(descriptor))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to understand
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    sys.setswitchinterval(0.0005)
+    ringing()
+    engine = Engine(server, host, int(first), int(last), float(silence_s))
+    signal.signal(signal.SIGTERM, lambda number, frame: engine.end())
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    engine.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
