@@ -107,7 +107,7 @@ def _measure(count: int, seconds: float, rounds: int) -> dict[str, Any]:
             alone = _probe(board.port, customer, rounds, min(seconds, 5.0))
             before_mb = {name: _memory_mb(pid) for name, pid in board.pids.items()}
             ramp_s = count / sipp.RAMP_PER_S
-            hold_s = ramp_s + seconds + rounds * 0.35 + 15
+            hold_s = ramp_s + seconds + rounds * 0.3 + 20
             started(sipp.customers(folder, customers, count))
             callers = started(sipp.callers(folder, board.port, count, hold_s))
             board.until("up", count, ramp_s + 60)
@@ -117,6 +117,7 @@ def _measure(count: int, seconds: float, rounds: int) -> dict[str, Any]:
             used = {name: (_cpu_s(pid) - cpu[name]) / wall for name, pid in board.pids.items()}
             memory_mb = {name: _memory_mb(pid) - before_mb[name] for name, pid in board.pids.items()}
             loaded = _probe(board.port, customer, rounds, seconds / 2)
+            load = os.getloadavg()[0]
             if board.state()["up"] < count:
                 raise SystemExit("calls ended before they were measured")
             callers.wait(hold_s + 120)
@@ -135,6 +136,7 @@ def _measure(count: int, seconds: float, rounds: int) -> dict[str, Any]:
         "memory_mb": round(sum(before_mb.values()) + sum(memory_mb.values()), 1),
         "alone": alone,
         "loaded": loaded,
+        "load_of_the_machine": round(load, 1),
     }
 
 
@@ -218,6 +220,7 @@ def _print(figures: dict[str, Any]) -> None:
             f"{loaded['instruction_p99_ms']} ms",
             f"alone {alone['instruction_p99_ms']} ms",
         ),
+        ("processes that wanted a core meanwhile", f"{figures['load_of_the_machine']}", "load average"),
     )
     for what, figure, more in rows:
         click.echo(f"{what:<50}{figure:>26}  {more}")
