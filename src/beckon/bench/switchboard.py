@@ -21,6 +21,8 @@ from beckon.telephony.switch import KeyPressed, LegOffered, Switch, SwitchEvent,
 
 #: What a caller hears first, and what the probe listens for.
 HINT = (Tone(hertz=(1_000.0,), duration_ms=4_000),)
+#: What a key of whoever calls ``echo`` causes.
+ECHO = (Tone(hertz=(1_000.0,), duration_ms=60),)
 
 
 class _Board(Courier):
@@ -32,7 +34,7 @@ class _Board(Courier):
         elif isinstance(event, LegOffered):
             await self.switch.answer(call.caller)
         elif isinstance(event, KeyPressed):
-            await self.switch.play(call.caller, fresh("play"), HINT)
+            await self.switch.play(call.caller, fresh("play"), ECHO)
 
 
 async def serve(job: dict[str, Any], customer: str = "") -> None:
