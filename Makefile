@@ -46,6 +46,7 @@ ifdef ARGS
 else
 	@$(BIN)/beckon bench events
 	@$(BIN)/beckon bench sleepers
+	@$(BIN)/beckon bench calls
 endif
 
 # With hashes, without addresses: which registry serves a package is the machine's affair.

@@ -2,7 +2,7 @@
 
     python3.11 tools/set_up.py runtime     .venv with what the server needs
     python3.11 tools/set_up.py dev         … and what the tests and linters need
-    python3.11 tools/set_up.py machine     Debian's PostgreSQL and Chromium, which the tests start
+    python3.11 tools/set_up.py machine     Debian's PostgreSQL, Chromium, phones and speech, which the tests start
 
 Each is done once: a stamp in .venv holds a fingerprint of everything that the set-up was made from. All
 output goes to stderr, so that a command run afterwards has stdout for itself.
@@ -40,7 +40,15 @@ MADE_FROM = (
 )
 DEV_MADE_FROM = (*MADE_FROM, "requirements-dev.lock")
 
-MACHINE_PACKAGES = ("chromium", "fonts-liberation", "fonts-noto-color-emoji", "postgresql")
+MACHINE_PACKAGES = (
+    "baresip",
+    "chromium",
+    "espeak-ng",
+    "fonts-liberation",
+    "fonts-noto-color-emoji",
+    "postgresql",
+    "sip-tester",
+)
 DEBIAN_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 # Where the tests find what npm brings them; gone with .venv.
 SCHEMAS = VENV / "npm"
@@ -95,12 +103,12 @@ def set_up_dev() -> None:
 
 
 def set_up_machine() -> None:
-    """Installs Debian's PostgreSQL and Chromium where they are missing."""
-    present = {"PostgreSQL": has_postgres(), "Chromium": has_chromium()}
+    """Installs Debian's PostgreSQL, Chromium, SIP phones and speech where they are missing."""
+    present = what_the_machine_has()
     missing = [name for name, found in present.items() if not found]
     if not missing:
         return
-    wanted = " and ".join(missing)
+    wanted = ", ".join(missing)
     by_hand = f"the tests need {wanted}; install: {' '.join(MACHINE_PACKAGES)}"
     if not shutil.which("apt-get"):
         raise SetUpFailed(f"{by_hand} (there is no apt-get here).")
@@ -115,8 +123,19 @@ def set_up_machine() -> None:
         run([*environment, "apt-get", "update", "-qq"])
         options = ["--yes", "-qq", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0"]
         run([*environment, "apt-get", "install", *options, *MACHINE_PACKAGES])
-    if not (has_postgres() and has_chromium()):
+    if not all(what_the_machine_has().values()):
         raise SetUpFailed(f"apt-get ended well, yet {by_hand}.")
+
+
+def what_the_machine_has() -> dict[str, bool]:
+    """Each thing that the tests start, and whether it is here."""
+    return {
+        "PostgreSQL": has_postgres(),
+        "Chromium": has_chromium(),
+        "SIPp": shutil.which("sipp") is not None,
+        "baresip": shutil.which("baresip") is not None,
+        "espeak-ng": shutil.which("espeak-ng") is not None,
+    }
 
 
 def has_postgres() -> bool:

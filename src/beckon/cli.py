@@ -193,6 +193,26 @@ def script_schema() -> None:
 
 
 @cli.group()
+def switch() -> None:
+    """The built-in switch for phone calls."""
+
+
+@switch.command("try")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="This machine's address, as your phone reaches it."
+)
+@click.option("--port", default=5060, show_default=True)
+def switch_try(host: str, port: int) -> None:
+    """Run the switch alone: call it with your own SIP phone."""
+    import tempfile
+
+    from beckon.demo.own_phone import try_switch
+
+    with tempfile.TemporaryDirectory(prefix="beckon-switch-") as folder:
+        asyncio.run(try_switch(host, port, folder, click.echo))
+
+
+@cli.group()
 def bench() -> None:
     """Measure on this machine, against a yardstick in the same run."""
 
@@ -227,7 +247,7 @@ def bench_sleepers(as_json: bool, count: int) -> None:
 @_json_option
 @click.option("--calls", "counts", multiple=True, type=int, default=(100, 200), show_default=True)
 @click.option("--seconds", default=30.0, show_default=True, help="How long all calls are up while it measures.")
-@click.option("--rounds", default=60, show_default=True, help="Keys whose answer is timed.")
+@click.option("--rounds", default=200, show_default=True, help="Keys whose answer is timed.")
 def bench_calls(as_json: bool, counts: tuple[int, ...], seconds: float, rounds: int) -> None:
     """Simultaneous bridged and recorded phone calls on the built-in switch, called by SIPp."""
     from beckon.bench.calls import run

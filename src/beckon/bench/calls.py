@@ -18,130 +18,8 @@ from typing import Any
 
 import click
 
+from beckon.bench import sipp
 from beckon.bench.place import free_port
-
-_RAMP_PER_S = 10
-_CALLER = """<?xml version="1.0" encoding="UTF-8"?>
-<scenario name="courier">
-<send retrans="500"><![CDATA[
-INVITE sip:[service]@[remote_ip]:[remote_port] SIP/2.0
-Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
-From: <sip:+32480[call_number]@[local_ip]:[local_port]>;tag=[call_number]
-To: <sip:[service]@[remote_ip]:[remote_port]>
-Call-ID: [call_id]
-CSeq: 1 INVITE
-Contact: <sip:courier@[local_ip]:[local_port]>
-Max-Forwards: 70
-Content-Type: application/sdp
-Content-Length: [len]
-
-v=0
-o=- 1 1 IN IP4 [local_ip]
-s=-
-c=IN IP4 [media_ip]
-t=0 0
-m=audio [rtpstream_audio_port] RTP/AVP 8 101
-a=rtpmap:8 PCMA/8000
-a=rtpmap:101 telephone-event/8000
-]]></send>
-<recv response="100" optional="true"/>
-<recv response="180" optional="true"/>
-<recv response="200" rrs="true"/>
-<send><![CDATA[
-ACK [next_url] SIP/2.0
-Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
-From: <sip:+32480[call_number]@[local_ip]:[local_port]>;tag=[call_number]
-To: <sip:[service]@[remote_ip]:[remote_port]>[peer_tag_param]
-Call-ID: [call_id]
-CSeq: 1 ACK
-Max-Forwards: 70
-Content-Length: 0
-
-]]></send>
-<nop><action><exec rtp_stream="{audio},-1,8"/></action></nop>
-<pause milliseconds="400"/>
-{keys}
-<pause milliseconds="{hold_ms}"/>
-<send retrans="500"><![CDATA[
-BYE [next_url] SIP/2.0
-Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
-From: <sip:+32480[call_number]@[local_ip]:[local_port]>;tag=[call_number]
-To: <sip:[service]@[remote_ip]:[remote_port]>[peer_tag_param]
-Call-ID: [call_id]
-CSeq: 9 BYE
-Max-Forwards: 70
-Content-Length: 0
-
-]]></send>
-<recv response="200"/>
-</scenario>
-"""
-_KEY = """<send retrans="500"><![CDATA[
-INFO [next_url] SIP/2.0
-Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
-From: <sip:+32480[call_number]@[local_ip]:[local_port]>;tag=[call_number]
-To: <sip:[service]@[remote_ip]:[remote_port]>[peer_tag_param]
-Call-ID: [call_id]
-CSeq: {cseq} INFO
-Max-Forwards: 70
-Content-Type: application/dtmf-relay
-Content-Length: [len]
-
-Signal={key}
-Duration=160
-]]></send>
-<recv response="200"/>
-<pause milliseconds="100"/>
-"""
-_CUSTOMER = """<?xml version="1.0" encoding="UTF-8"?>
-<scenario name="customer">
-<recv request="INVITE" rrs="true"/>
-<send><![CDATA[
-SIP/2.0 180 Ringing
-[last_Via:]
-[last_From:]
-[last_To:];tag=[call_number]
-[last_Call-ID:]
-[last_CSeq:]
-Contact: <sip:[local_ip]:[local_port]>
-Content-Length: 0
-
-]]></send>
-<pause milliseconds="200"/>
-<send retrans="500"><![CDATA[
-SIP/2.0 200 OK
-[last_Via:]
-[last_From:]
-[last_To:];tag=[call_number]
-[last_Call-ID:]
-[last_CSeq:]
-Contact: <sip:[local_ip]:[local_port]>
-Content-Type: application/sdp
-Content-Length: [len]
-
-v=0
-o=- 1 1 IN IP4 [local_ip]
-s=-
-c=IN IP4 [media_ip]
-t=0 0
-m=audio [media_port] RTP/AVP 8 101
-a=rtpmap:8 PCMA/8000
-a=rtpmap:101 telephone-event/8000
-]]></send>
-<recv request="ACK"/>
-<recv request="BYE"/>
-<send><![CDATA[
-SIP/2.0 200 OK
-[last_Via:]
-[last_From:]
-[last_To:]
-[last_Call-ID:]
-[last_CSeq:]
-Content-Length: 0
-
-]]></send>
-</scenario>
-"""
 
 
 def run(*, counts: tuple[int, ...], seconds: float, rounds: int, as_json: bool) -> dict[str, Any]:
@@ -228,10 +106,10 @@ def _measure(count: int, seconds: float, rounds: int) -> dict[str, Any]:
         try:
             alone = _probe(board.port, customer, rounds, min(seconds, 5.0))
             before_mb = {name: _memory_mb(pid) for name, pid in board.pids.items()}
-            ramp_s = count / _RAMP_PER_S
-            hold_s = ramp_s + seconds + rounds * 0.35 + 15
-            started(_sipp_customers(folder, customers, count))
-            callers = started(_sipp_callers(folder, board.port, count, hold_s))
+            ramp_s = count / sipp.RAMP_PER_S
+            hold_s = ramp_s + seconds + rounds * 0.3 + 20
+            started(sipp.customers(folder, customers, count))
+            callers = started(sipp.callers(folder, board.port, count, hold_s))
             board.until("up", count, ramp_s + 60)
             cpu, began = {name: _cpu_s(pid) for name, pid in board.pids.items()}, time.monotonic()
             time.sleep(seconds / 2)
@@ -239,6 +117,7 @@ def _measure(count: int, seconds: float, rounds: int) -> dict[str, Any]:
             used = {name: (_cpu_s(pid) - cpu[name]) / wall for name, pid in board.pids.items()}
             memory_mb = {name: _memory_mb(pid) - before_mb[name] for name, pid in board.pids.items()}
             loaded = _probe(board.port, customer, rounds, seconds / 2)
+            load = os.getloadavg()[0]
             if board.state()["up"] < count:
                 raise SystemExit("calls ended before they were measured")
             callers.wait(hold_s + 120)
@@ -257,6 +136,7 @@ def _measure(count: int, seconds: float, rounds: int) -> dict[str, Any]:
         "memory_mb": round(sum(before_mb.values()) + sum(memory_mb.values()), 1),
         "alone": alone,
         "loaded": loaded,
+        "load_of_the_machine": round(load, 1),
     }
 
 
@@ -285,30 +165,6 @@ def _probe(switch: int, customer: int, rounds: int, seconds: float) -> dict[str,
 
 def _part(found: list[float], share: float) -> float:
     return found[min(len(found) - 1, int(len(found) * share))]
-
-
-def _sipp_callers(folder: Path, switch: int, count: int, hold_s: float) -> list[str]:
-    audio = folder / "voice.alaw"
-    audio.write_bytes(bytes((0x55 + 7 * at) % 256 for at in range(80_000)))
-    keys = "".join(_KEY.replace("{cseq}", str(at + 2)).replace("{key}", key) for at, key in enumerate("12#"))
-    scenario = folder / "courier.xml"
-    scenario.write_text(
-        _CALLER.replace("{audio}", str(audio)).replace("{keys}", keys).replace("{hold_ms}", str(int(hold_s * 1000)))
-    )
-    return [
-        *("sipp", f"127.0.0.1:{switch}", "-sf", str(scenario), "-s", "4799", "-m", str(count), "-l", str(count)),
-        *("-r", str(_RAMP_PER_S), "-i", "127.0.0.1", "-p", str(free_port()), "-mi", "127.0.0.1", "-nostdin"),
-        *("-mp", str(free_port()), "-timeout", "600s", "-timeout_error"),
-    ]
-
-
-def _sipp_customers(folder: Path, port: int, count: int) -> list[str]:
-    scenario = folder / "customer.xml"
-    scenario.write_text(_CUSTOMER)
-    return [
-        *("sipp", "-sf", str(scenario), "-i", "127.0.0.1", "-p", str(port), "-mi", "127.0.0.1", "-rtp_echo"),
-        *("-mp", str(free_port()), "-m", str(count), "-nostdin"),
-    ]
 
 
 @contextmanager
@@ -364,6 +220,7 @@ def _print(figures: dict[str, Any]) -> None:
             f"{loaded['instruction_p99_ms']} ms",
             f"alone {alone['instruction_p99_ms']} ms",
         ),
+        ("processes that wanted a core meanwhile", f"{figures['load_of_the_machine']}", "load average"),
     )
     for what, figure, more in rows:
         click.echo(f"{what:<50}{figure:>26}  {more}")

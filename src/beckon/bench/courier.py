@@ -6,6 +6,7 @@ is hung up too.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from beckon.core.errors import BeckonError
@@ -21,6 +22,8 @@ from beckon.telephony.switch import (
     Switch,
     SwitchEvent,
 )
+
+_LOOK_S = 0.05
 
 
 @dataclass
@@ -94,7 +97,8 @@ class Courier:
         async with asyncio.timeout(seconds):
             while not condition():
                 self.changed.clear()
-                await self.changed.wait()
+                with suppress(TimeoutError):  # not all that a condition may ask for comes as an event
+                    await asyncio.wait_for(self.changed.wait(), _LOOK_S)
 
     async def _step(self, call: Call, event: SwitchEvent) -> None:
         try:

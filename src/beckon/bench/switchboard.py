@@ -21,6 +21,8 @@ from beckon.telephony.switch import KeyPressed, LegOffered, Switch, SwitchEvent,
 
 #: What a caller hears first, and what the probe listens for.
 HINT = (Tone(hertz=(1_000.0,), duration_ms=4_000),)
+#: What a key of whoever calls ``echo`` causes.
+ECHO = (Tone(hertz=(1_000.0,), duration_ms=60),)
 
 
 class _Board(Courier):
@@ -32,17 +34,17 @@ class _Board(Courier):
         elif isinstance(event, LegOffered):
             await self.switch.answer(call.caller)
         elif isinstance(event, KeyPressed):
-            await self.switch.play(call.caller, fresh("play"), HINT)
+            await self.switch.play(call.caller, fresh("play"), ECHO)
 
 
-async def serve(job: dict[str, Any]) -> None:
-    """Serve until the input ends."""
+async def serve(job: dict[str, Any], customer: str = "") -> None:
+    """Serve until the input ends; every order is of this ``customer``, or of a number made from it."""
     given = msgspec.convert(job["settings"], SipSettings)
 
     def made(courier: Courier) -> Switch:
         return SipSwitch(given, SystemClock(), courier.hear)
 
-    courier = _Board(made, HINT, lambda keys: f"+3247{int(keys or 0):07d}", caller_id="+3225551000")
+    courier = _Board(made, HINT, lambda keys: customer or f"+3247{int(keys or 0):07d}", caller_id="+3225551000")
     switch = courier.switch
     assert isinstance(switch, SipSwitch)
     await switch.start()
@@ -72,4 +74,4 @@ def say(line: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(json.loads(sys.stdin.readline())))
+    uvloop.run(serve(json.loads(sys.stdin.readline()), *sys.argv[1:]))

@@ -23,9 +23,9 @@ _PROVIDERS_MAX = 200
 def found() -> dict[str, Provider]:
     """Every provider by its name. Raises ``Misconfigured`` naming the one that can't be used."""
     providers: dict[str, Provider] = {}
-    calls_only = found_switches()
+    carries_calls = {name for name, switch in offered("switch", beckon.providers, ()) if switch is not None}
     for name, provider in offered("provider", beckon.providers, entry_points(group=GROUP)):
-        if provider is not None or name not in calls_only:
+        if provider is not None or name not in carries_calls:
             _add(providers, name, provider)
     return providers
 

@@ -18,6 +18,8 @@ PATHS = {
     "position": "1",
     "kind": "flow",
     "name": "visit",
+    "collection": "couriers",
+    "key": "C-1",
 }
 
 
@@ -29,7 +31,7 @@ def address(operation: Operation, **names: str) -> str:
 def ask(client: httpx.Client, operation: Operation, **names: str) -> httpx.Response:
     """Ask for an operation, with a body that is read where it has one."""
     content = "flow: x" if operation.body is str else "{}"
-    media = "application/yaml" if operation.body is str else "application/json"
+    media = operation.body_media[0] if operation.body is str else "application/json"
     given = {} if operation.method == "GET" else {"content": content, "headers": {"Content-Type": media}}
     return client.request(operation.method, address(operation, **names), **given)  # type: ignore[arg-type]
 

@@ -1,6 +1,7 @@
 """The courier's call, heard and recorded, with phones of our own and with the ones that people have."""
 
 import asyncio
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,13 @@ async def test_a_courier_hears_the_hint_types_the_order_and_talks_with_the_custo
         await courier.hang_up()
         customer.grant(await customer.request("BYE"))
         await board.until(lambda: "recorded" in call.steps)
+    for phone in (courier, customer):
+        sequences = [packet[1] for packet in phone.packets]
+        assert all((later - one) & 0xFFFF == 1 for one, later in pairwise(sequences)), "nothing is lost on the way"
+        stamps = [packet[2] for packet in phone.packets]
+        steps = [(later - one) & 0xFFFFFFFF for one, later in pairwise(stamps)]
+        assert all(160 <= step < 8_000 for step in steps), "and time only goes forward"
+        assert len({packet[3] for packet in phone.packets}) == 1, "in one stream"
     # The customer's phone has never seen the courier's number, nor the courier's the customer's.
     assert "+32480123456" not in invite.text
     assert "+3225551000" in invite.headers["from"]

@@ -133,8 +133,10 @@ def _operation(operation: Operation) -> Schema:
 
 def _content(operation: Operation) -> Schema:
     if operation.body_media is CSV_MEDIA:
-        rows = {"type": "string", "minLength": 1, "description": f"At most {LINES_MAX} lines."}
-        return {media: {"schema": rows} for media in CSV_MEDIA}
+        # As CSV it is rows, and not a text; as plain text it is one.
+        rows = {"description": f"At most {LINES_MAX} lines."}
+        text = {**rows, "type": "string", "minLength": 1}
+        return {media: {"schema": text if media == "text/plain" else rows} for media in CSV_MEDIA}
     if operation.body is str:
         # A YAML document is what it says, not a text; as plain text it is one.
         text = {"type": "string", "minLength": 1, "maxLength": TEXT_MAX}

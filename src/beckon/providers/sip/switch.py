@@ -247,6 +247,11 @@ class SipSwitch:
         return len(self._legs)
 
     @property
+    def registered(self) -> frozenset[str]:
+        """The phones that have registered."""
+        return frozenset(self._registered)
+
+    @property
     def holds_nothing(self) -> bool:
         """Whether nothing of any call is left."""
         return not (self._legs or self._playbacks or self._recordings or self._bridges)
