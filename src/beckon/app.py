@@ -132,6 +132,7 @@ class Beckon:
                 type_: schema for journey in found_journeys().values() for type_, schema in journey.event_types.items()
             },
             own_types=tuple(type_ for journey in found_journeys().values() for type_ in journey.own_types),
+            kinds=[kind for journey in found_journeys().values() for kind in journey.kinds],
         )
         self._connect(library)
         self.workspaces.add(library)

@@ -157,7 +157,8 @@ class JourneyParts(msgspec.Struct, frozen=True, kw_only=True):
     #: make events durable and wait until the wheel has turned them.
     settle: Callable[[Sequence[Event]], Awaitable[Sequence[Any]]]
     #: make one event durable and wait, at most so many seconds, for what its turn (or a flow's ``answer:``) answers;
-    #: None: nobody answered. An event that was there before has the answer of its first time, if it is still known.
+    #: None: nobody answered. An event that was there before has the answer of its first time, as long as answers are
+    #: kept (``BECKON_IDEMPOTENCY_DAYS``).
     ask: Callable[[Event, float], Awaitable[Json]]
     #: (Authorization header, scope) → who asks. Raises ``Refused``.
     allow: Callable[[str, str], Awaitable[Allowed]]

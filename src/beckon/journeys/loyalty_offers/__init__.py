@@ -1,0 +1,23 @@
+"""Loyalty: members, points, offers in a wallet, campaigns, and the messages around them. See README.md."""
+
+from pathlib import Path
+
+from beckon.journeys.journey import Journey, read_event_types
+from beckon.journeys.loyalty_offers.definitions import parse_campaign, parse_offer, parse_programme
+from beckon.journeys.loyalty_offers.told import OWN_TYPES
+from beckon.workspaces import DefinitionKind
+
+_FOLDER = Path(__file__).parent
+
+JOURNEY = Journey(
+    name="loyalty_offers",
+    title="Loyalty and offers",
+    folder=_FOLDER,
+    event_types=read_event_types(_FOLDER),
+    own_types=OWN_TYPES,
+    kinds=(
+        DefinitionKind("programme", "programme/*.yaml", parse_programme),
+        DefinitionKind("offer", "offers/*.yaml", parse_offer),
+        DefinitionKind("campaign", "campaigns/*.yaml", parse_campaign),
+    ),
+)
