@@ -37,7 +37,7 @@ class Effects:
             for type_ in part.types:
                 self._part_of.setdefault(type_, []).append(part)
         self._people = people = People(workspaces)
-        self._sending = sending = Sending(queue, people)
+        self._sending = sending = Sending(queue, people, workspaces)
         self._running = running = Running(workspaces, queue, sending)
         self.receipts = Receipts(sending)
         self._acts: dict[str, Act] = {
