@@ -208,8 +208,8 @@ async def test_a_link_that_is_none_or_has_expired_leads_to_no_switch(phone: Page
     assert (await phone.goto(f"{stage.address}/push/{code}")).status == 410  # type: ignore[union-attr]
     assert (await phone.goto(f"{stage.address}/push/nobody")).status == 404  # type: ignore[union-attr]
     refused = await phone.request.post(f"{stage.address}/push/{code}", data={"fcm": "abcdefgh:APA91bABCDEFGHIJKL"})
-    assert (refused.status, (await refused.json())["code"]) == (422, "push.link_expired")
+    assert (refused.status, (await refused.json())["code"]) == (410, "push.expired")
     unknown = await phone.request.post(f"{stage.address}/push/nobody", data={})
-    assert (unknown.status, (await unknown.json())["code"]) == (422, "push.link_unknown")
+    assert (unknown.status, (await unknown.json())["code"]) == (404, "push.unknown")
     form = await phone.request.post(f"{stage.address}/push/{code}", form={"fcm": "x"})
     assert form.status == 415

@@ -179,6 +179,18 @@ async def test_a_subscription_that_has_ended_is_marked_and_the_next_device_and_c
     assert [one.channel for one in fifth.attempts] == ["web_push"]
 
 
+async def test_a_device_shows_the_messages_of_whoever_said_it_last(member: Member) -> None:
+    await member.is_issued_an_offer()
+    await member.tells("POST", member.subscription("kitchen-tablet"))
+    ben = {"name": "Ben Ellis", "email": "ben@mail.example"}
+    await member.is_issued_an_offer(**ben)
+    await member.tells("POST", member.subscription("kitchen-tablet"))
+    hers, his = await member.is_issued_an_offer(), await member.is_issued_an_offer(**ben)
+    assert [one.attempts[-1].channel for one in (hers, his)] == ["email", "web_push"]
+    assert reasons(hers)["web_push"] == "the newest browser does not work: somebody else uses this device now"
+    assert len(member.sees("web_push", "kitchen-tablet")) == 1
+
+
 async def test_an_app_that_was_removed_is_not_asked_again(member: Member) -> None:
     await member.is_issued_an_offer(fcm=token_of("amanda"))
     [shown] = member.sees("fcm", token_of("amanda"))

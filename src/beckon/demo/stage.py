@@ -116,7 +116,7 @@ async def staged(
 _LOCK_SCREEN = Edit(
     file="beckon.yaml",
     replace="channels: [oem_app, whatsapp, sms, email]",
-    by="channels: [oem_app, whatsapp, sms, email, web_push, fcm]",
+    by="channels: [oem_app, whatsapp, sms, email, web_push]",
 )
 
 

@@ -156,8 +156,12 @@ class People:
             contact = msgspec.structs.replace(contact, channel_order=tuple(map(str, order)))
             batch.put_contact(contact)
         if type(broken) is dict:
-            said = [str(broken.get(name, "")) for name in ("channel", "external_id", "why")]
-            batch.put_contact(break_address(contact, *said))
+            channel, external_id, why = [str(broken.get(name, "")) for name in ("channel", "external_id", "why")]
+            batch.put_contact(break_address(contact, channel, external_id, why))
+            # A device shows the messages of whoever said it last: two people may share one.
+            before = None if why else batch.claim_address(contact, channel, external_id)
+            if before is not None:
+                batch.put_contact(break_address(before, channel, external_id, "somebody else uses this device now"))
 
     def consented(
         self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None

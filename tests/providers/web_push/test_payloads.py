@@ -34,6 +34,7 @@ from beckon.providers.web_push.payloads import (
     signed_pass,
 )
 from beckon.sandbox.twins.web_push import address_of
+from beckon.starting import make_vapid_key
 from tests.contracts.conftest import Stand
 
 P256DH = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
@@ -296,3 +297,10 @@ async def test_the_twin_turns_away_what_a_push_service_would(stand: Stand):
     with pytest.raises(Refused):  # sealed for another device
         await stand.channel.send(mixed)
     assert stand.twin.people() == []
+
+
+def test_the_command_makes_a_key_that_the_provider_takes():
+    private, public = make_vapid_key()
+    key = private_key_of(Settings(vapid_private_key=private, subject="mailto:a@b.example"))
+    assert public_key_of(key) == public
+    assert len({make_vapid_key()[0] for _ in range(3)}) == 3

@@ -138,7 +138,7 @@ async def take_push(door: CustomerDoor, request: Request) -> Response:
     """Add a device to the contact, or remove it."""
     link = await _find(door, request)
     if link is None:
-        raise Refused("push.link_unknown", "This link is not one of ours.")
+        raise Refused("push.unknown", "This link is not one of ours.")
     return await push.changed(door.book, link, request, door.clock)
 
 

@@ -69,7 +69,7 @@ async def changed(book: LinkBook, link: Link, request: Request, clock: Clock) ->
         await book.device(link, channel, address, "switched off on the device", clock.now_ms())
         return Response(status_code=204)
     if link.expired(clock.now_ms()):
-        raise Refused("push.link_expired", "This link has expired: take a newer one.")
+        raise Refused("push.expired", "This link has expired: take a newer one.")
     if not book.takes(link, channel, address):
         raise Refused("push.service", "This business sends no notifications to such a device.", field=channel)
     await book.device(link, channel, address, "", clock.now_ms())

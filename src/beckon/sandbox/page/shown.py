@@ -27,6 +27,8 @@ APPS = (
     {"channel": "web_push", "name": "Alerts", "icon": "bell", "prompt": ""},
 )
 CHANNELS_SHOWN = (*CHANNELS, *PUSH)
+#: What a visitor switches: of the two that the lock screen shows, the one that needs no app.
+_SWITCHED = (*CHANNELS, "web_push")
 #: Notifications of a browser and of an app lie on the same lock screen.
 _APP_OF = {"fcm": "web_push"}
 _ICONS = {str(app["channel"]): app["icon"] for app in APPS} | {"fcm": "bell"}
@@ -35,8 +37,7 @@ _SHORT = {
     "whatsapp": "WhatsApp",
     "sms": "SMS",
     "email": "Mail",
-    "web_push": "Web push",
-    "fcm": "App push",
+    "web_push": "Push",
 }
 _WIRES = {
     "oem_app": "signed JSON",
@@ -44,7 +45,6 @@ _WIRES = {
     "twilio_sms": "Twilio’s API",
     "smtp": "SMTP",
     "web_push": "Web Push, sealed",
-    "fcm": "Firebase’s API",
 }
 FLOW_TITLES = {
     "service-checkin": "Check-in",
@@ -196,7 +196,7 @@ def reach(planned: Planned, known: bool) -> dict[str, Any]:
         "known": known,
         "has": [
             {"channel": channel, "label": _SHORT[channel], "on": channel in planned.customer.has}
-            for channel in CHANNELS_SHOWN
+            for channel in _SWITCHED
         ],
     }
 
@@ -337,7 +337,7 @@ def _sentence(text: str) -> str:
 def faults(cast: Cast) -> list[dict[str, Any]]:
     """What goes wrong at each provider, and what could."""
     shown = []
-    for channel in CHANNELS_SHOWN:
+    for channel in _SWITCHED:
         name = PROVIDER_OF[channel]
         unlikely = {"template_rejected"} if name != "whatsapp_cloud" else set()
         if channel in PUSH:
