@@ -76,10 +76,14 @@ async def link_of(stage: Stage) -> str:
     return f"{stage.address}/push/{rows[0][0]}"
 
 
-async def allowed(page: Page, stage: Stage) -> None:
-    endpoint, _, keys = address_of(stage.address + PROVIDERS, "anns-phone").partition("#")
+def subscription_of(stage: Stage, device: str) -> dict[str, Any]:
+    endpoint, _, keys = address_of(stage.address + PROVIDERS, device).partition("#")
     p256dh, _, auth = keys.partition(".")
-    subscription = json.dumps({"endpoint": endpoint, "keys": {"p256dh": p256dh, "auth": auth}})
+    return {"endpoint": endpoint, "keys": {"p256dh": p256dh, "auth": auth}}
+
+
+async def allowed(page: Page, stage: Stage) -> None:
+    subscription = json.dumps(subscription_of(stage, "anns-phone"))
     await page.context.grant_permissions(["notifications"], origin=stage.address)
     await page.add_init_script(SUBSCRIBES.replace("SUBSCRIPTION", subscription))
 
@@ -172,6 +176,31 @@ async def test_a_person_switches_messages_on_gets_one_opens_it_and_switches_them
     await stage.cast.quiet()
     await said(stage)
     assert len(stage.cast.party("web_push").messages("anns-phone")) == 1
+
+
+async def test_a_subscription_that_the_browser_changes_by_itself_is_said_by_the_worker(
+    phone: Page, stage: Stage
+) -> None:
+    url = await link_of(stage)
+    await allowed(phone, stage)
+    await phone.goto(url)
+    await phone.get_by_role("button", name="Show messages here").click()
+    await expect(phone.get_by_text("are shown on this device")).to_be_visible()
+    [worker] = phone.context.service_workers
+    await worker.evaluate(
+        """async ([oldSubscription, newSubscription]) => {
+          const event = new ExtendableEvent("pushsubscriptionchange");
+          const { promise, resolve } = Promise.withResolvers();
+          event.waitUntil = (work) => work.then(resolve);
+          self.dispatchEvent(Object.assign(event, { oldSubscription, newSubscription }));
+          await promise;
+        }""",
+        [subscription_of(stage, "anns-phone"), subscription_of(stage, "anns-phone-later")],
+    )
+    await stage.cast.quiet()
+    await said(stage)
+    counts = [len(stage.cast.party("web_push").messages(device)) for device in ("anns-phone", "anns-phone-later")]
+    assert counts == [0, 1]
 
 
 async def test_a_browser_that_can_t_says_so_and_one_that_may_not_says_how(phone: Page, stage: Stage) -> None:
