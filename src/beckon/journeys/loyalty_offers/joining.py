@@ -14,7 +14,7 @@ from beckon.journeys.loyalty_offers.desk import Desk, tier_for
 from beckon.journeys.loyalty_offers.member import SAID_MAX, Member, Profile
 from beckon.journeys.loyalty_offers.offer import OPEN
 from beckon.journeys.loyalty_offers.room import Key
-from beckon.journeys.loyalty_offers.told import contact_of, reached
+from beckon.journeys.loyalty_offers.told import contact_of, days_left, reached
 
 #: Tags and ids that one member has.
 TAGS_MAX = 200
@@ -345,7 +345,7 @@ def due(desk: Desk, member: Member) -> None:
         fields = {
             **_points(desk, member, points),
             "expires": iso(expires_ms),
-            "days_left": (expires_ms - desk.now_ms) // 86_400_000,
+            "days_left": days_left(expires_ms, desk.now_ms),
         }
         desk.room.tell(desk.library, "points.expiring", f"{member.id}:{expires_ms}", fields)
     desk.settle_due(member)

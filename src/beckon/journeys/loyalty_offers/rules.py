@@ -112,7 +112,10 @@ class Rules:
         return datetime.fromtimestamp(at_ms / 1000, self.zone)
 
     def day_end(self, at_ms: int, days: int = 0, months: int = 0) -> int:
-        """The end of the day that lies so many months and days after an instant, on the workspace's clocks."""
+        """The last second of the day that lies so many months and days after an instant, on the workspace's clocks.
+
+        Not midnight: whoever reads ``until Monday`` is told Monday, whatever writes the date.
+        """
         begin, end, shift = self._day
         if not (begin <= at_ms < end and shift == months * 10_000 + days):
             today = self.local(at_ms).date()
@@ -121,7 +124,7 @@ class Rules:
             tomorrow = datetime.combine(today + timedelta(days=1), datetime.min.time(), self.zone)
             begin, end = int(first.timestamp() * 1000), int(tomorrow.timestamp() * 1000)
             # Purchases come by the thousand on the same day: what was worked out last is kept.
-            self._day, self._day_end = (begin, end, months * 10_000 + days), int(after.timestamp() * 1000)
+            self._day, self._day_end = (begin, end, months * 10_000 + days), int(after.timestamp() * 1000) - 1_000
         return self._day_end
 
     def points_expire(self, at_ms: int) -> int:
@@ -208,14 +211,14 @@ class Rules:
         )
 
     def _instant(self, text: str, default: int, *, end: bool = False) -> int:
-        """An instant, or a day's beginning; of a last day, its end."""
+        """An instant, or a day's beginning; of a last day, its last second."""
         if not text:
             return default
         moment = spoken.moment(text, "").replace(tzinfo=None) if len(text) == 10 else None
         if moment is None:
             return int(spoken.moment(text, str(self.zone)).timestamp() * 1000)
         if end:
-            moment += timedelta(days=1)
+            moment += timedelta(days=1, seconds=-1)
         return int(moment.replace(tzinfo=self.zone).timestamp() * 1000)
 
 

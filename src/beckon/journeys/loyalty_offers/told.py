@@ -83,8 +83,13 @@ def about_offer(offer: Offer, definition: OfferDefinition | None, member: Member
         "cause": offer.cause,
         "issued": iso(offer.issued_ms),
         "expires": iso(offer.expires_ms) if offer.expires_ms else "",
-        "days_left": max(0, (offer.expires_ms - now_ms) // 86_400_000) if offer.expires_ms else None,
+        "days_left": days_left(offer.expires_ms, now_ms) if offer.expires_ms else None,
     }
+
+
+def days_left(until_ms: int, now_ms: int) -> int:
+    """Days until an instant, the one that has begun counted: on the last day it is 1."""
+    return max(0, -((now_ms - until_ms) // 86_400_000))
 
 
 def told(workspace: str, type_: str, mark: str, at_ms: int, fields: dict[str, Any]) -> Event:
