@@ -242,6 +242,22 @@ async def test_an_offer_at_night_waits_for_the_morning_and_a_redeemed_one_is_nev
     assert len(member.sees("fcm", token_of("amanda"))) == 3
 
 
+async def test_a_run_that_is_stopped_calls_off_what_waits_for_the_morning(member: Member) -> None:
+    cast, stage = member.stage.cast, member.stage
+    await cast.drag(13 * HOUR_MS)  # 22:00 in Brussels
+    asleep = await member.is_issued_an_offer(fcm=token_of("amanda"))
+    kept = await member.is_issued_an_offer(fcm=token_of("amanda"))
+    key = {"authorization": f"Bearer {cast.parts.api_key}"}
+    async with httpx.AsyncClient(base_url=stage.address, headers=key) as client:
+        stopped = await client.post(f"/v1/runs/{asleep.run}/stop", json={"reason": "revoked"})
+        assert stopped.status_code == 200, stopped.text
+        await cast.quiet()
+        assert (await client.get(f"/v1/deliveries/{asleep.id}")).json()["state"] == "cancelled"
+    await cast.drag(11 * HOUR_MS)
+    assert {one.id: one.state for one in await member.deliveries()} == {asleep.id: "cancelled", kept.id: "sent"}
+    assert len(member.sees("fcm", token_of("amanda"))) == 1
+
+
 @pytest.mark.parametrize(
     ("said", "status", "code"),
     [

@@ -153,6 +153,14 @@ class Sending:
             batch.withdrawn.append(number)
             delivery.queued_number = 0
 
+    def call_off(self, batch: Batch, delivery: Delivery) -> None:
+        """Cancel a message that waits for its hour; one that is being carried out goes on."""
+        self.withdraw(batch, delivery)
+        if not delivery.queued_number:
+            delivery.state = "cancelled"
+            delivery.changed_ms = batch.now_ms
+            batch.put_delivery(delivery)
+
     def replied(
         self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None
     ) -> None:
