@@ -119,9 +119,7 @@ def from_uuid(prefix: str, text: str, field: str = "user_id") -> str:
 @lru_cache(maxsize=4_096)
 def name_uuid(kind: str, name: str) -> str:
     """The UUID of a definition: the same for the same name."""
-    value = int.from_bytes(blake2b(f"{kind}\x1f{name}".encode(), digest_size=16).digest(), "big")
-    value = value & ~(0xF << 76) & ~(0b11 << 62) | 0x8 << 76 | 0b10 << 62  # uuid.UUID knows no version 8 before 3.14
-    return str(uuid.UUID(int=value))
+    return str(uuid.UUID(bytes=blake2b(f"{kind}\x1f{name}".encode(), digest_size=16).digest(), version=5))
 
 
 def named(kind: str, text: str, names: Any) -> str:
