@@ -34,6 +34,7 @@ from beckon.store.tables import (
     TIMERS,
     WAITS,
 )
+from beckon.workspaces import Workspaces
 
 #: Addresses that stay at hand between turns.
 _ADDRESSES_MAX = 64_000
@@ -71,8 +72,11 @@ def address_key(workspace: str, channel: str, external_id: str) -> str:
 class Batch:
     """One turn's rows. ``load_…`` ask the table once for all that is missing; the rest touches memory only."""
 
-    def __init__(self, database: Database, memory: Memory, now_ms: int, first_entry: int) -> None:
+    def __init__(
+        self, database: Database, memory: Memory, now_ms: int, first_entry: int, workspaces: Workspaces | None = None
+    ) -> None:
         self.database = database
+        self.workspaces = workspaces or Workspaces()
         self.memory = memory
         self.now_ms = now_ms
         self.changes = Changes()
@@ -238,6 +242,19 @@ class Batch:
                     self.changes.insert_new(
                         ADDRESSES, (contact.workspace, address.channel, address.external_id, contact.id)
                     )
+
+    def forget(self, contact: Contact) -> None:
+        """What is personal about a contact goes, for good: name, addresses, what was said; its id stays."""
+        for address in contact.addresses:
+            key = (contact.workspace, address.channel, address.external_id)
+            self.changes.delete(ADDRESSES, key)
+            self.addresses.pop(address_key(*key), None)
+        self.memory.addresses.clear()
+        self.changes.execute("DELETE FROM entries WHERE contact = ?", (contact.id,))
+        self.conversations[contact.id] = Conversation(contact=contact.id, workspace=contact.workspace)
+        self.changed_conversations.add(contact.id)
+        self.contacts[contact.id] = Contact(id=contact.id, workspace=contact.workspace, name="")
+        self.changed_contacts.add(contact.id)
 
     def put_delivery(self, delivery: Delivery) -> None:
         """Keep a new or changed delivery."""

@@ -224,7 +224,7 @@ class Wheel:
         self, events: Sequence[Event], timers: Sequence[Row], now: int, up_to: int
     ) -> tuple[Batch, list[Ready]]:
         """What the turn changed, once it is durable, and the messages that may leave with it."""
-        batch = Batch(self._database, self.memory, now, self._next_entry)
+        batch = Batch(self._database, self.memory, now, self._next_entry, self._workspaces)
         admitted: list[Ready] = []
         try:
             await self._effects.load(batch, events, timers)

@@ -32,6 +32,7 @@ class Turn(Protocol):
     #: what the turn writes; rows are added, nothing is committed.
     changes: Changes
     database: Database
+    workspaces: Workspaces
     contacts: dict[str, Contact]
     #: events that become durable with this turn, and are turned next.
     emitted: list[Event]
@@ -46,6 +47,10 @@ class Turn(Protocol):
 
     def answer(self, event: Event, value: Json) -> None:
         """What whoever asked with this event is told, once the turn is durable."""
+        ...
+
+    def forget(self, contact: Contact) -> None:
+        """What is personal about a contact goes, for good: name, addresses, what was said; its id stays."""
         ...
 
     def post(self, entry: Entry, contact: Contact) -> None:

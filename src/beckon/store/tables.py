@@ -75,7 +75,7 @@ OFFERS = Table(
 LOYALTY_DUE = Table("loyalty_due", ("due_ms", "kind", "subject"), key_columns=3)
 CAMPAIGN_DAYS = Table(
     "campaign_days",
-    ("workspace", "campaign", "day", "reached", "issued", "redeemed", "points", "cost", "skipped"),
+    ("workspace", "day", "campaign", "reached", "issued", "redeemed", "points", "cost", "skipped"),
     key_columns=3,
 )
 OFFER_COUNTS = Table("offer_counts", ("workspace", "definition", "issued", "redeemed"), key_columns=2)

@@ -8,6 +8,8 @@ from beckon.journeys.loyalty_offers.ledger import Account
 WALLET_MAX = 200
 #: Sales that a member's row names, the newest first.
 RECENT_MAX = 20
+#: Events with something personal that a member's row names.
+SAID_MAX = 200
 #: Days of purchases that are remembered for ``count in a period``.
 VISITS_MAX = 100
 
@@ -67,8 +69,10 @@ class Member(msgspec.Struct, kw_only=True, omit_defaults=True):
     qualifying: dict[str, int] = {}
     #: ids of the offers that are issued or locked, the oldest first.
     offers: list[str] = []
-    #: campaign → [times met, when it was met last]
+    #: campaign → [times met, last, when the window of its limit began, times in it]
     met: dict[str, list[int]] = {}
+    #: offer's definition → how often the member was given it
+    had: dict[str, int] = {}
     #: campaigns that the member said yes to.
     opted: list[str] = []
     #: purchases ever, less those voided.
@@ -85,6 +89,8 @@ class Member(msgspec.Struct, kw_only=True, omit_defaults=True):
     locked_until_ms: int = 0
     #: multi-use codes taken: code → times
     codes: dict[str, int] = {}
+    #: positions of events that say something personal: what is forgotten is forgotten there, too.
+    said: list[int] = []
     #: the next thing that is due for the points, as ``loyalty_due`` has it; 0: nothing.
     due_ms: int = 0
     #: points about to expire at this instant were told of.

@@ -53,6 +53,8 @@ class Offer(msgspec.Struct, kw_only=True, omit_defaults=True):
     sale: str = ""
     redeemed_ms: int = 0
     discount: int = 0
+    #: what its campaign was charged for it when it was issued, in minor units; the discount takes its place.
+    worth: int = 0
     #: what was paid for it in points; given back when it is revoked.
     price: int = 0
     #: the ledger's entry of that payment; 0: none.

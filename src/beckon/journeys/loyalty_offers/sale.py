@@ -9,8 +9,6 @@ import msgspec
 ITEMS_MAX = 500
 PAYMENTS_MAX = 50
 DISCOUNTS_MAX = 50
-#: Campaigns whose reason for being skipped a sale keeps.
-SKIPPED_MAX = 100
 
 
 class Item(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -74,8 +72,9 @@ class Given(msgspec.Struct, omit_defaults=True):
     points: int = 0
     #: points that were taken back already.
     back: int = 0
-    #: the ledger's entry.
+    #: the ledger's entry, and when its points expire: what has expired is not taken back.
     entry: int = 0
+    expires_ms: int = 0
     #: the offer that was issued.
     offer: str = ""
 
@@ -100,6 +99,6 @@ class Sale(msgspec.Struct, kw_only=True, omit_defaults=True):
     given: list[Given] = []
     #: offer's id → (line, minor units) that it took off
     discounts: dict[str, list[tuple[str, int]]] = {}
-    #: campaign, code, why: those that gave nothing.
-    skipped: list[tuple[str, str, str]] = []
+    #: code (``earning.REASONS``) → campaigns that gave nothing
+    skipped: dict[str, list[str]] = {}
     times: int = 1

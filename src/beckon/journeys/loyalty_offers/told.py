@@ -31,13 +31,16 @@ TYPES = QUIET | {
 OWN_TYPES = ("loyalty.", "member.", "points.", "offer.", "tier.", "campaign.", "sale.recorded")
 
 
-def contact_of(member: Member, addresses: dict[str, str] | None = None) -> Any:
-    """Whom an event about this member is about: everything that the profile says of how to reach them."""
+def contact_of(member: Member, addresses: dict[str, str] | None = None, *, phone: bool = True) -> Any:
+    """Whom an event about this member is about: everything that the profile says of how to reach them.
+
+    ``phone``: whether their number leads to them; where a family shares one, it leads to the first of them only.
+    """
     profile = member.profile
     about: dict[str, Any] = {"id": member.contact} if member.contact else {}
     if profile.email:
         about["email"] = profile.email
-    if profile.phones:
+    if profile.phones and phone:
         about["phone"] = profile.phones[0].number
     name = name_of(profile)
     if name:
@@ -45,7 +48,7 @@ def contact_of(member: Member, addresses: dict[str, str] | None = None) -> Any:
     if profile.locale:
         about["locale"] = profile.locale
     about.update(addresses or {})
-    if not member.contact and "email" not in about and "phone" not in about and not addresses:
+    if not about.keys() & {"id", "email", "phone"} and not addresses:
         about["id"] = next(iter(member.external.values()), member.id)
     return about
 

@@ -69,15 +69,15 @@ CREATE TABLE loyalty_due (             -- one row for each offer or member of wh
 
 CREATE TABLE campaign_days (           -- what came of a campaign, day by day
     workspace TEXT NOT NULL,
+    day BIGINT NOT NULL,               -- days since 1970-01-01, UTC; -1: all of them
     campaign TEXT NOT NULL,
-    day BIGINT NOT NULL,               -- days since 1970-01-01, UTC
     reached BIGINT NOT NULL,           -- times that it met somebody and was met
     issued BIGINT NOT NULL,            -- offers
     redeemed BIGINT NOT NULL,
     points BIGINT NOT NULL,            -- given, less what was taken back
     cost BIGINT NOT NULL,              -- in the currency's minor unit: discounts redeemed, and points at their value
     skipped TEXT NOT NULL,             -- JSON: code → times
-    PRIMARY KEY (workspace, campaign, day)
+    PRIMARY KEY (workspace, day, campaign)
 ) {keyed};
 
 CREATE TABLE offer_counts (            -- how many of an offer went out in all
