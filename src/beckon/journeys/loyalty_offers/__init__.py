@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from beckon.journeys.journey import Journey, read_event_types
+from beckon.journeys.loyalty_offers import sessionm_routes
 from beckon.journeys.loyalty_offers.definitions import parse_campaign, parse_offer, parse_programme
+from beckon.journeys.loyalty_offers.page import doors as page
 from beckon.journeys.loyalty_offers.part import LoyaltyPart
-from beckon.journeys.loyalty_offers.sessionm_routes import routes
 from beckon.journeys.loyalty_offers.told import OWN_TYPES
 from beckon.workspaces import DefinitionKind
 
@@ -18,7 +19,7 @@ JOURNEY = Journey(
     event_types=read_event_types(_FOLDER),
     own_types=OWN_TYPES,
     part=LoyaltyPart,
-    routes=routes,
+    routes=lambda parts: [*sessionm_routes.routes(parts), *page.routes(parts)],
     kinds=(
         DefinitionKind("programme", "programme/*.yaml", parse_programme),
         DefinitionKind("offer", "offers/*.yaml", parse_offer),
