@@ -119,7 +119,7 @@ def from_uuid(prefix: str, text: str, field: str = "user_id") -> str:
 @lru_cache(maxsize=4_096)
 def name_uuid(kind: str, name: str) -> str:
     """The UUID of a definition: the same for the same name."""
-    return str(uuid.UUID(bytes=blake2b(f"{kind}\x1f{name}".encode(), digest_size=16).digest(), version=8))
+    return str(uuid.UUID(bytes=blake2b(f"{kind}\x1f{name}".encode(), digest_size=16).digest(), version=5))
 
 
 def named(kind: str, text: str, names: Any) -> str:
