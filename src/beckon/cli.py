@@ -166,6 +166,32 @@ def flow_schema() -> None:
 
 
 @cli.group()
+def loyalty() -> None:
+    """The loyalty programme's members."""
+
+
+@loyalty.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="Where the server listens.")
+@click.option("--key", envvar="BECKON_KEY", required=True, help="An API key with the scope write; or BECKON_KEY.")
+@click.option("--errors", type=click.Path(dir_okay=False, path_type=Path), help="Default: FILE.errors.csv")
+@click.option("--from-line", default=2, show_default=True, type=click.IntRange(min=2), help="Where to go on.")
+@click.option("--in-flight", default=2, show_default=True, type=click.IntRange(1, 16), help="Requests at a time.")
+@click.option("--batch", default=500, show_default=True, type=click.IntRange(1, 500), help="Rows in a request.")
+def loyalty_import(
+    file: Path, url: str, key: str, errors: Path | None, from_line: int, in_flight: int, batch: int
+) -> None:
+    """Import members from a CSV file: as many as you have, and as often as you like."""
+    from beckon.journeys.loyalty_offers.importing.command import Asked, import_members
+
+    asked = Asked(
+        file=file, url=url, key=key, errors=errors or file.with_suffix(".errors.csv"), from_line=from_line,
+        in_flight=in_flight, batch=batch,
+    )  # fmt: skip
+    sys.exit(import_members(asked))
+
+
+@cli.group()
 def bench() -> None:
     """Measure on this machine, against a yardstick in the same run."""
 

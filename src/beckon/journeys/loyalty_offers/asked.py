@@ -37,11 +37,14 @@ class SignUp(msgspec.Struct, kw_only=True, omit_defaults=True):
     consent: str = ""
     #: addresses on channels of ours: ``{"oem_app": "…"}``.
     addresses: dict[str, str] = {}
+    #: who comes from another programme brings points and a level along: an import only.
+    points: int = 0
+    tier: str = ""
     mark: str = ""
 
 
 class ManySignUps(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """``loyalty.members_asked``: an import's piece. Answered for each: its id, or why not."""
+    """``loyalty.members_asked``: an import's piece. Answered for each: its id (``known``: it was there), or why not."""
 
     members: tuple[SignUp, ...]
     #: no welcome: ``member.signed_up`` says ``imported``.

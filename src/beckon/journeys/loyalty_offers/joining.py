@@ -58,8 +58,13 @@ def sign_up(desk: Desk, given: asked.SignUp, position: int, *, imported: bool = 
         else:
             room.put_key(key, member.id)
     room.put_member(member)
+    if imported and given.tier:
+        _bring_tier(desk, member, given.tier)
     member.tier = tier_for(desk.rules, member, desk.now_ms)
     member.tier_since_ms = desk.now_ms
+    if imported and given.points:
+        desk.give(member, given.points, why="imported", at_once=True)
+        desk.settle_due(member)
     about = contact_of(member, given.addresses, phone=leads or not given.profile.email)
     if not imported:
         _welcome_campaigns(desk, member)
@@ -132,10 +137,31 @@ def members_asked(desk: Desk, given: asked.ManySignUps, position: int) -> dict[s
     answers: list[dict[str, Any]] = []
     for one in given.members:
         try:
+            known = _known(desk, one)
+            if known:
+                answers.append({"member": known, "known": True})
+                continue
+            if one.tier and one.tier not in desk.rules.rates:
+                raise Refused("member.tier", f"the programme has no level {one.tier[:60]!r}", field="tier")
             answers.append({"member": sign_up(desk, one, position, imported=given.quiet).id})
         except BeckonError as error:
             answers.append({"error": {"code": error.code, "why": error.why, "field": error.field}})
     return {"members": answers}
+
+
+def _known(desk: Desk, given: asked.SignUp) -> str:
+    """The member whom an import means and who is there already; empty: nobody, or it is not sure who."""
+    owners = {desk.room.keys.get(key, "") for key in keys_of(desk.workspace, given) if key[1] == "email"}
+    ids = {desk.room.keys.get(key, "") for key in keys_of(desk.workspace, given) if key[1].startswith("external:")}
+    found = (ids or owners) - {""}
+    return found.pop() if len(found) == 1 and owners <= found | {""} else ""
+
+
+def _bring_tier(desk: Desk, member: Member, tier: str) -> None:
+    """A level from another programme, as if what it asks for had been reached here."""
+    reached_at = next(amount for amount, one in desk.rules.tiers if one.tier == tier)
+    year = str(desk.rules.local(desk.now_ms).year) if desk.rules.programme.tier_period == "year" else "ever"
+    member.qualifying[year] = reached_at
 
 
 def change_asked(desk: Desk, given: asked.Change, position: int) -> dict[str, Any]:

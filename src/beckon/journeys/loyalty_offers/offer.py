@@ -17,6 +17,8 @@ TRANSITIONS: dict[str, dict[str, str]] = {
 }
 #: The states in which it is of use to its member.
 OPEN = ("issued", "locked")
+#: who holds an offer that lies in its member's own cart: whichever purchase of theirs comes may redeem it.
+CART = "cart"
 
 _WORDS = {
     "lock": "locked", "unlock": "unlocked", "redeem": "redeemed", "expire": "expired", "revoke": "revoked",

@@ -8,7 +8,7 @@ from beckon.journeys.loyalty_offers import earning, wallet
 from beckon.journeys.loyalty_offers.desk import Desk
 from beckon.journeys.loyalty_offers.earning import Earned, Facts
 from beckon.journeys.loyalty_offers.member import RECENT_MAX, VISITS_MAX, Member
-from beckon.journeys.loyalty_offers.offer import OPEN, Offer, moved
+from beckon.journeys.loyalty_offers.offer import CART, OPEN, Offer, moved
 from beckon.journeys.loyalty_offers.room import heard
 from beckon.journeys.loyalty_offers.sale import Given, Redeemed, Sale, SaleAsked
 from beckon.journeys.loyalty_offers.told import reached, text_in
@@ -100,7 +100,7 @@ def _used(desk: Desk, given: SaleAsked, member: Member) -> list[tuple[Offer, lis
             raise Refused("offer.other_member", "the offer is another member's", field="discounts")
         if any(known.id == offer.id for known, _ in used):
             raise Refused("sale.offer_twice", "the transaction uses an offer twice", field="discounts")
-        if offer.state == "locked" and offer.locked_by not in ("", given.sale, given.store):
+        if offer.state == "locked" and offer.locked_by not in ("", CART, given.sale, given.store):
             raise Refused("offer.locked", "another till or transaction holds the offer", field="discounts")
         moved(offer, "redeem", desk.now_ms)
         used.append((offer, _off(desk, offer, given, one)))
