@@ -28,18 +28,17 @@ class Ware(msgspec.Struct, frozen=True):
     name: str
     price: Decimal
     category: str
-    icon: str
 
 
 WARES = {
     ware.id: ware
     for ware in (
-        Ware("pulled-pork-fries", "Pulled pork fries", Decimal("9.50"), "fries", "🍖"),
-        Ware("curly-fries", "Curly fries", Decimal("8.50"), "fries", "🌀"),
-        Ware("classic-fries", "Classic fries", Decimal("4.50"), "fries", "🍟"),
-        Ware("snack-box", "Snack box", Decimal("6.00"), "snacks", "🍱"),
-        Ware("bucket", "Fries bucket", Decimal("14.00"), "fries", "🪣"),
-        Ware("lemonade", "Lemonade", Decimal("3.00"), "drinks", "🍋"),
+        Ware("pulled-pork-fries", "Pulled pork fries", Decimal("9.50"), "fries"),
+        Ware("curly-fries", "Curly fries", Decimal("8.50"), "fries"),
+        Ware("classic-fries", "Classic fries", Decimal("4.50"), "fries"),
+        Ware("snack-box", "Snack box", Decimal("6.00"), "snacks"),
+        Ware("bucket", "Fries bucket", Decimal("14.00"), "fries"),
+        Ware("lemonade", "Lemonade", Decimal("3.00"), "drinks"),
     )
 }
 

@@ -46,6 +46,7 @@ _SHORT = {
     "sms": "SMS",
     "email": "Mail",
     "web_push": "Push",
+    "fcm": "Push",
 }
 _WIRES = {
     "oem_app": "signed JSON",
@@ -53,6 +54,7 @@ _WIRES = {
     "twilio_sms": "Twilio’s API",
     "smtp": "SMTP",
     "web_push": "Web Push, sealed",
+    "fcm": "Firebase’s API",
 }
 _SENDING = (
     ("well", "Works"),
@@ -101,7 +103,9 @@ async def look(cast: Cast, customer: Customer) -> Moment:
     )
 
 
-def steps(titles: Sequence[str], details: Sequence[str], done: Sequence[bool], lost: int = -1) -> list[dict[str, str]]:
+def steps(
+    titles: Sequence[str], details: Sequence[str], done: Sequence[bool], lost: int = -1, letters: str = "ABCDEFGH"
+) -> list[dict[str, str]]:
     """A story's steps with their states: done, now, next, bad (``lost``: the step that came to nothing).
 
     Whatever came after a step says that the step was taken: nobody reports that a text message was read.
@@ -111,7 +115,7 @@ def steps(titles: Sequence[str], details: Sequence[str], done: Sequence[bool], l
     shown: list[dict[str, str]] = []
     for index, (title, detail) in enumerate(zip(titles, details, strict=True)):
         state = "done" if taken[index] else "bad" if index == lost else "now" if index == now else "next"
-        shown.append({"letter": "ABCDEFGH"[index], "title": title, "detail": detail, "state": state})
+        shown.append({"letter": letters[index], "title": title, "detail": detail, "state": state})
     return shown
 
 

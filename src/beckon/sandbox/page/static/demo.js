@@ -144,7 +144,7 @@ export function answered(said) {
   body.scrollTop = 0;
   const badge = document.createElement("span");
   badge.className = "badge";
-  const fine = said.status < 300;
+  const fine = said.fine ?? said.status < 300;
   const twice = Boolean(said.body?.duplicate);
   badge.dataset.tone = !fine ? "bad" : twice ? "warn" : "good";
   badge.textContent = !fine ? `${said.status}: ${said.why ?? said.body?.detail ?? "refused"}` : twice ? `${said.status} · known before` : `${said.status} ${said.status === 202 ? "Accepted" : "OK"}`;
@@ -186,7 +186,7 @@ document.addEventListener("change", (event) => {
 $("#sent").addEventListener("submit", async (event) => {
   event.preventDefault();
   try {
-    answered(await act("send", { body: $("#sent-body").value, to: $("#sent").dataset.to }));
+    (own.told ?? answered)(await act("send", { body: $("#sent-body").value }));
   } catch {
     // The toast has said it.
   }
@@ -271,7 +271,7 @@ let own;
 // What is the scene's own: `steps(story)`, who the story is about, `newId(request)`, and what happens on `shown(seen)`.
 export function begin(parts) {
   own = parts;
-  story = new Story({ act, choose, handset, panel, until, state, own });
+  story = new Story({ act, choose, clock, handset, panel, until, own });
   if (own.shown) waiters.add(own.shown);
   listen();
 }

@@ -52,6 +52,10 @@ export class Story {
     return this.until((seen) => (seen.regions.story.match(/data-state="done"/g) || []).length >= count);
   }
 
+  drag(ms) {
+    return this.clock.drag(ms);
+  }
+
   say(words, where) {
     this.caption.textContent = words;
     this.caption.hidden = false;
