@@ -14,7 +14,7 @@ from beckon.journeys.loyalty_offers.desk import Desk, tier_for
 from beckon.journeys.loyalty_offers.member import SAID_MAX, Member, Profile
 from beckon.journeys.loyalty_offers.offer import OPEN
 from beckon.journeys.loyalty_offers.room import Key
-from beckon.journeys.loyalty_offers.told import contact_of, days_left, reached
+from beckon.journeys.loyalty_offers.told import contact_of, days_left, last_moment, reached
 
 #: Tags and ids that one member has.
 TAGS_MAX = 200
@@ -370,7 +370,7 @@ def due(desk: Desk, member: Member) -> None:
         member.reminded_ms = expires_ms
         fields = {
             **_points(desk, member, points),
-            "expires": iso(expires_ms),
+            "expires": last_moment(expires_ms),
             "days_left": days_left(expires_ms, desk.now_ms),
         }
         desk.room.tell(desk.library, "points.expiring", f"{member.id}:{expires_ms}", fields)

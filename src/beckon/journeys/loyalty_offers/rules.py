@@ -115,10 +115,7 @@ class Rules:
         return datetime.fromtimestamp(at_ms / 1000, self.zone)
 
     def day_end(self, at_ms: int, days: int = 0, months: int = 0) -> int:
-        """The last second of the day that lies so many months and days after an instant, on the workspace's clocks.
-
-        Not midnight: whoever reads ``until Monday`` is told Monday, whatever writes the date.
-        """
+        """The end of the day that lies so many months and days after an instant, on the workspace's clocks."""
         begin, end, shift = self._day
         if not (begin <= at_ms < end and shift == months * 10_000 + days):
             today = self.local(at_ms).date()
@@ -127,7 +124,7 @@ class Rules:
             tomorrow = datetime.combine(today + timedelta(days=1), datetime.min.time(), self.zone)
             begin, end = int(first.timestamp() * 1000), int(tomorrow.timestamp() * 1000)
             # Purchases come by the thousand on the same day: what was worked out last is kept.
-            self._day, self._day_end = (begin, end, months * 10_000 + days), int(after.timestamp() * 1000) - 1_000
+            self._day, self._day_end = (begin, end, months * 10_000 + days), int(after.timestamp() * 1000)
         return self._day_end
 
     def points_expire(self, at_ms: int) -> int:
@@ -152,6 +149,16 @@ class Rules:
             return ends
         until = self.day_end(at_ms + rule.valid_ms) if rule.valid_ms >= DAY_MS else at_ms + rule.valid_ms
         return min(until, ends) if ends else until
+
+    def remind_at(self, rule: OfferRule | None, expires_ms: int) -> int:
+        """When a member is told that an offer is about to expire: so many days before its last one.
+
+        An offer that ends with a day is good for all of it: ten days before Thursday night is told on a Monday, from
+        its beginning, so that it is still ten days when the member wakes up.
+        """
+        remind_ms = rule.remind_ms if rule is not None else 0
+        ends_with_day = remind_ms >= DAY_MS and self.local(expires_ms).time() == datetime.min.time()
+        return expires_ms - remind_ms - (DAY_MS if ends_with_day else 0)
 
     def points_cost(self, points: int) -> int:
         """What points cost the business, in minor units."""
@@ -216,14 +223,14 @@ class Rules:
         )
 
     def _instant(self, text: str, default: int, *, end: bool = False) -> int:
-        """An instant, or a day's beginning; of a last day, its last second."""
+        """An instant, or a day's beginning; of a last day, its end."""
         if not text:
             return default
         moment = spoken.moment(text, "").replace(tzinfo=None) if len(text) == 10 else None
         if moment is None:
             return int(spoken.moment(text, str(self.zone)).timestamp() * 1000)
         if end:
-            moment += timedelta(days=1, seconds=-1)
+            moment += timedelta(days=1)
         return int(moment.replace(tzinfo=self.zone).timestamp() * 1000)
 
 

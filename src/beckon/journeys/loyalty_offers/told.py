@@ -82,14 +82,19 @@ def about_offer(offer: Offer, definition: OfferDefinition | None, member: Member
         "campaign": offer.campaign,
         "cause": offer.cause,
         "issued": iso(offer.issued_ms),
-        "expires": iso(offer.expires_ms) if offer.expires_ms else "",
+        "expires": last_moment(offer.expires_ms) if offer.expires_ms else "",
         "days_left": days_left(offer.expires_ms, now_ms) if offer.expires_ms else None,
     }
 
 
 def days_left(until_ms: int, now_ms: int) -> int:
-    """Days until an instant, the one that has begun counted: on the last day it is 1."""
-    return max(0, -((now_ms - until_ms) // 86_400_000))
+    """Whole days until an instant: on the last day it is 0."""
+    return max(0, (until_ms - now_ms) // 86_400_000)
+
+
+def last_moment(until_ms: int) -> str:
+    """An end, as its last second: at midnight the day before is meant, and a reader of the date should read that."""
+    return iso(until_ms - 1_000)
 
 
 def told(workspace: str, type_: str, mark: str, at_ms: int, fields: dict[str, Any]) -> Event:

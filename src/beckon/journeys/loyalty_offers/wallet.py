@@ -62,7 +62,7 @@ def issue(
         price_entry=price_entry,
     )
     # Who is told of the issue just now is not reminded in the same breath.
-    offer.reminded = bool(offer.expires_ms) and offer.expires_ms - rule.remind_ms <= desk.now_ms
+    offer.reminded = bool(offer.expires_ms) and desk.rules.remind_at(rule, offer.expires_ms) <= desk.now_ms
     member.had[name] = member.had.get(name, 0) + 1
     desk.book.moved(name, issued=1)
     _due(desk, offer)
@@ -78,8 +78,7 @@ def _due(desk: Desk, offer: Offer) -> None:
         due_ms = offer.expires_ms
         if not offer.reminded:
             rule = desk.rules.offers.get(offer.definition)
-            remind_ms = rule.remind_ms if rule is not None else 0
-            due_ms = max(desk.now_ms, offer.expires_ms - remind_ms)
+            due_ms = max(desk.now_ms, desk.rules.remind_at(rule, offer.expires_ms))
     offer.due_ms = desk.room.due_at(offer.due_ms, due_ms, "offer", offer.id)
 
 
