@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
 
 from beckon import __version__
 from beckon.authoring import facts_of
@@ -116,6 +117,8 @@ class Beckon:
         self._running: list[asyncio.Task[None]] = []
         self._starlette: Starlette | None = None
         self._events: EventsDoor | None = None
+        #: routes of journeys that are ASGI applications under a fixed path: found without looking through all routes
+        self._straight: dict[str, ASGIApp] = {}
 
     # Opening and closing.
 
@@ -146,6 +149,7 @@ class Beckon:
                 type_: schema for journey in self.journeys.values() for type_, schema in journey.event_types.items()
             },
             own_types=tuple(type_ for journey in self.journeys.values() for type_ in journey.own_types),
+            kinds=[kind for journey in self.journeys.values() for kind in journey.kinds],
         )
         self._connect(library)
         self.workspaces.add(library)
@@ -342,10 +346,16 @@ class Beckon:
             body_size_bytes_max=self.settings.body_size_bytes_max,
             batch_events_max=self.settings.batch_events_max,
         )
+        self._straight = {
+            route.path: route.app
+            for route in of_journeys
+            if isinstance(route, Route) and route.methods is None and "{" not in route.path
+        }
         routes: list[BaseRoute] = [
             Route("/healthz", self._health, methods=["GET"]),
             Route("/", self._home, methods=["GET"]),
             *hooks.routes(self.hooks, self.intake, self.clock, self.settings.address),
+            *of_journeys,  # before the API: that one says of everything else under /v1 that there is nothing
             *api.routes(
                 ApiParts(
                     reader=self.database,
@@ -366,7 +376,6 @@ class Beckon:
                     clock=self.clock,
                 )
             ),
-            *of_journeys,
             *static.routes(),
             *self._extra_routes,
         ]
@@ -412,10 +421,13 @@ class Beckon:
         return Shelf(library)
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application: the hot path first, all else by Starlette."""
+        """The ASGI application: the hot paths first, all else by Starlette."""
         if scope["type"] == "http" and scope["path"] == "/v1/events" and scope["method"] == "POST":
             assert self._events is not None
             await self._events(scope, receive, send)
+            return
+        if scope["type"] == "http" and scope["path"] in self._straight:
+            await self._straight[scope["path"]](scope, receive, send)
             return
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)

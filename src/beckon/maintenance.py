@@ -17,7 +17,7 @@ from beckon.core.errors import Unavailable
 from beckon.settings import ServerSettings
 from beckon.store.changes import Changes, Row, Value
 from beckon.store.database import Database
-from beckon.store.tables import EARLY, IDEMPOTENCY, LINKS, PROVIDER_IDS, SESSIONS, Table
+from beckon.store.tables import ANSWERS, EARLY, IDEMPOTENCY, LINKS, PROVIDER_IDS, SESSIONS, Table
 
 log = logging.getLogger("beckon.maintenance")
 
@@ -64,6 +64,7 @@ class Maintenance:
                 EARLY, settings.early_days, "j.accepted_ms", "LEFT JOIN journal j ON j.position = t.position", ("", -1)
             ),
             _sweep(IDEMPOTENCY, settings.idempotency_days, "t.created_ms"),
+            _sweep(ANSWERS, settings.idempotency_days, "t.created_ms", first=(0,)),
             _sweep(SESSIONS, 0, "t.expires_ms"),
             _sweep(LINKS, settings.links_days, "t.expires_ms"),
             _sweep(PROVIDER_IDS, settings.receipts_days, "d.created_ms", "LEFT JOIN deliveries d ON d.id = t.delivery"),

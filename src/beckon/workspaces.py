@@ -8,7 +8,7 @@ import importlib.util
 import inspect
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from hashlib import sha256
@@ -59,6 +59,21 @@ OWN_TYPES = (
 Act = Callable[[Mapping[str, Any], str], Awaitable[Any]]
 
 
+class DefinitionKind(msgspec.Struct, frozen=True):
+    """A kind of definition that a journey brings: in files of the workspace's folder, or uploaded, like all others."""
+
+    #: ``campaign``: the first key of such a file, and there its name.
+    kind: str
+    #: where such files are: ``campaigns/*.yaml``
+    pattern: str
+    #: raises ``Problems``
+    parse: Callable[[str], Any]
+
+    def name_of(self, made: Any) -> str:
+        """What a definition calls itself."""
+        return str(getattr(made, self.kind))
+
+
 class Library:
     """One workspace's definitions, compiled."""
 
@@ -75,6 +90,11 @@ class Library:
         self.mappings: dict[str, EventMapping] = {}
         self.channels: dict[str, Channel] = {}
         self.acts: dict[str, Act] = {}
+        #: what journeys define, by kind; and all that is defined of it: kind → name → what was read
+        self.kinds: dict[str, DefinitionKind] = {}
+        self.defined: dict[str, dict[str, Any]] = {}
+        #: grows with every definition that is taken: what was made of them before is old.
+        self.taken = 0
         #: (provider, template, language) → WhatsApp's word on it
         self.approvals: dict[tuple[str, str, str], str] = {}
         #: for ``http:`` steps: public addresses only
@@ -128,6 +148,7 @@ class Library:
 
     def take(self, kind: str, name: str, text: str) -> None:
         """Use this text from now on. Raises the parser's problems, or ``Misconfigured``."""
+        self.taken += 1
         if kind == "flow":
             flow = _flow(text)
             self.flows[flow.name] = flow
@@ -146,6 +167,9 @@ class Library:
             self.scripts[script.name] = script
         elif kind == "settings":
             self.settings = parse_settings(text, self.of_folder)
+        elif kind in self.kinds:
+            made = self.kinds[kind].parse(text)
+            self.defined.setdefault(kind, {})[self.kinds[kind].name_of(made)] = made
         else:
             raise Misconfigured("definition.kind", f"there is no definition of kind {kind!r}", field="kind")
 
@@ -232,10 +256,12 @@ async def open_workspace(
     clock: Clock,
     event_types: Mapping[str, Mapping[str, Any]],
     own_types: tuple[str, ...] = (),
+    kinds: Sequence[DefinitionKind] = (),
 ) -> Library:
     """Read a workspace's folder, take over what was uploaded, and note every new version.
 
-    ``event_types``: the journeys' types with their schemas; ``own_types``: those that only we say.
+    ``event_types``: the journeys' types with their schemas; ``own_types``: those that only we say; ``kinds``: what
+    journeys define beside the line's own.
     Raises ``Misconfigured`` naming the file and the line.
     """
     settings = read_settings(folder)
@@ -243,7 +269,8 @@ async def open_workspace(
     library.own_types = (*OWN_TYPES, *own_types)
     for type_, document in event_types.items():
         library.schemas[type_] = Schema(type_, document) if document else None
-    found = _definitions(folder)
+    library.kinds = {kind.kind: kind for kind in kinds}
+    found = _definitions(folder, kinds)
     kept = await database.fetch(
         "SELECT kind, name, version, body, origin, current FROM definitions WHERE workspace = ? ORDER BY created_ms",
         (settings.workspace,),
@@ -343,12 +370,12 @@ def _version(library: Library, kind: str, name: str, text: str) -> str:
     return library.flows[name].version if kind == "flow" and name in library.flows else version_of(kind, text)
 
 
-def _definitions(folder: Path) -> dict[tuple[str, str], tuple[Path, str]]:
+def _definitions(folder: Path, kinds: Sequence[DefinitionKind]) -> dict[tuple[str, str], tuple[Path, str]]:
     """(kind, name) → (file, text) of everything in the folder. A name stands inside its file; a file is named alike."""
     found: dict[tuple[str, str], tuple[Path, str]] = {}
     for kind, pattern in (
         ("flow", "flows/*.yaml"), ("template", "templates/*.yaml"), ("mapping", "mappings/*.yaml"),
-        ("script", "scripts/*.yaml"), ("schema", "schemas/*.json"),
+        ("script", "scripts/*.yaml"), ("schema", "schemas/*.json"), *[(one.kind, one.pattern) for one in kinds],
     ):  # fmt: skip
         files = sorted(folder.glob(pattern))
         if len(files) > _FILES_MAX:

@@ -108,7 +108,7 @@ async def test_the_channel_changes_with_what_the_customer_has_and_says_why(page:
 
 async def test_with_nothing_left_the_team_reads_an_error_message(page: Page, demo: Stage) -> None:
     await page.goto(demo.address)
-    await page.locator("[data-visit=v4]").click()
+    await page.locator("[data-who=v4]").click()
     await expect(page.locator("#customer-name")).to_have_text("Greta Lindqvist")
     await page.locator(".has .chip:has([data-has=email])").click()
     await expect(page.locator("[data-has=email]")).not_to_be_checked()
@@ -122,7 +122,7 @@ async def test_with_nothing_left_the_team_reads_an_error_message(page: Page, dem
 
 async def test_whoever_asked_for_it_is_told_on_the_lock_screen(page: Page, demo: Stage) -> None:
     await page.goto(demo.address)
-    await page.locator("[data-visit=v4]").click()
+    await page.locator("[data-who=v4]").click()
     await expect(page.locator("#customer-name")).to_have_text("Greta Lindqvist")
     for channel in ("email", "web_push"):
         await page.locator(f".has .chip:has([data-has={channel}])").click()
@@ -154,7 +154,7 @@ async def test_a_fault_and_a_dragged_clock_lead_to_the_next_channel(page: Page, 
 
 async def test_the_customer_writes_back_and_stops(page: Page, demo: Stage) -> None:
     await page.goto(demo.address)
-    await page.locator("[data-visit=v2]").click()
+    await page.locator("[data-who=v2]").click()
     await expect(page.locator("#customer-name")).to_have_text("Lotte Peeters")
     await page.get_by_role("button", name="Start check-in").click()
     await page.locator("#notification").click()

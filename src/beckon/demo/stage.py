@@ -203,7 +203,13 @@ def _write(folder: Path, twins: Twins, address: str, edits: Sequence[Edit]) -> N
     """The example workspace, its providers' accounts at the twins; ``edits`` are a scenario's changes to it."""
     settings = twins.provider_settings(address + PROVIDERS)
     settings["smtp"]["from_name"] = BUSINESS
-    write_example(folder, name=BUSINESS, providers=settings, checkin_url=address + CHECK_IN)
+    write_example(
+        folder,
+        name=BUSINESS,
+        providers=settings,
+        checkin_url=address + CHECK_IN,
+        offers_url=f"{address}/wallet/{{code}}",
+    )
     for edit in edits:
         edit.apply(folder)
 

@@ -352,7 +352,7 @@ def _check_channels(checker: _Checker, step: made.Send, name: str | None, facts:
 def _check_wait_for(checker: _Checker, step: made.WaitFor) -> None:
     for number, event_type in enumerate(step.types):
         checker.event_type(f"{step.path}.wait_for" + (f".{number}" if len(step.types) > 1 else ""), event_type)
-    if not step.timeout_ms:
+    if not step.timeout_ms and step.open is None:
         why = "This wait has no time-out: add timeout, and on_timeout for what then."
         checker.say(step.path, "flow.wait_forever", why, "warning")
     if not step.match and checker.flow.contact is None:

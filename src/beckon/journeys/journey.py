@@ -21,6 +21,7 @@ from beckon.core.offered import offered
 from beckon.inbox.cards import Card
 from beckon.inbox.panels import Panel
 from beckon.journeys.part import Beside, JourneyAct, JourneyParts, Part, Routes
+from beckon.workspaces import DefinitionKind
 
 GROUP = "beckon.journeys"
 _JOURNEYS_MAX = 100
@@ -51,6 +52,8 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     cards: tuple[Card, ...] = ()
     #: types that only Beckon says for it, by how they begin: ``("points.",)``; a door refuses them from outside.
     own_types: tuple[str, ...] = ()
+    #: what a workspace defines for it beside flows and templates: campaigns, offers.
+    kinds: tuple[DefinitionKind, ...] = ()
     #: makes its part in the wheel's turns; None: it has no rows of its own.
     part: Callable[[], Part] | None = None
     #: its routes: customers' pages, a vendor's dialect, pages of the console; None: it has none.

@@ -34,6 +34,7 @@ class Turn(Protocol):
     #: what the turn writes; rows are added, nothing is committed.
     changes: Changes
     database: Database
+    workspaces: Workspaces
     contacts: dict[str, Contact]
     #: events that become durable with this turn, and are turned next.
     emitted: list[Event]
@@ -48,6 +49,10 @@ class Turn(Protocol):
 
     def answer(self, event: Event, value: Json) -> None:
         """What whoever asked with this event is told, once the turn is durable."""
+        ...
+
+    def forget(self, contact: Contact) -> None:
+        """What is personal about a contact goes, for good: name, addresses, what was said; its id stays."""
         ...
 
     def post(self, entry: Entry, contact: Contact) -> None:
@@ -181,7 +186,8 @@ class JourneyParts(msgspec.Struct, frozen=True, kw_only=True):
     #: make events durable and wait until the wheel has turned them.
     settle: Callable[[Sequence[Event]], Awaitable[Sequence[Any]]]
     #: make one event durable and wait, at most so many seconds, for what its turn (or a flow's ``answer:``) answers;
-    #: None: nobody answered. An event that was there before has the answer of its first time, if it is still known.
+    #: None: nobody answered. An event that was there before has the answer of its first time, as long as answers are
+    #: kept (``BECKON_IDEMPOTENCY_DAYS``).
     ask: Callable[[Event, float], Awaitable[Json]]
     #: (Authorization header, scope) → who asks. Raises ``Refused``.
     allow: Callable[[str, str], Awaitable[Allowed]]

@@ -20,6 +20,7 @@ from beckon.core.exchange import Connections, Reply
 from beckon.flows.run import Run, decode_run
 from beckon.inbox.reading import Reader, Thread, thread
 from beckon.sandbox.people import CHANNELS, PROVIDER_OF, Customer
+from beckon.sandbox.shop import Shop
 from beckon.sandbox.twins import Twins
 from beckon.sandbox.twins.party import Party, Shown
 from beckon.sandbox.wvp import Visit, Wvp
@@ -84,6 +85,13 @@ class Cast:
         self.twins = parts.twins
         self.wvp = parts.wvp
         self.clock = parts.clock
+        self.shop = Shop(
+            address=parts.address,
+            connections=parts.connections,
+            api_key=parts.api_key,
+            workspace=parts.workspace,
+            clock=parts.clock,
+        )
         self._session: tuple[str, str] | None = None
 
     # The business system.

@@ -1,4 +1,4 @@
-"""``/v1/definitions``: flows, call scripts, templates, mappings, schemas and settings: read, checked, uploaded."""
+"""``/v1/definitions``: flows, call scripts, templates, mappings, schemas, settings, journeys' own: read, checked, uploaded."""
 
 import asyncio
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ VersionWanted = Annotated[str, Meta(pattern=r"^[0-9a-zA-Z_.-]{0,64}$", descripti
 class DefinitionsQuery(msgspec.Struct, frozen=True):
     """Which definitions; without a kind, all."""
 
-    kind: Literal["", "flow", "template", "mapping", "schema", "script", "settings"] = ""
+    kind: Literal["", "flow", "template", "mapping", "schema", "script", "settings", "programme", "offer", "campaign"] = ""
     after: NameKey = ""
     limit: Limit = 50
 
@@ -175,6 +175,11 @@ def _checked(ask: Ask[Any, str], kind: str, name: str, text: str) -> list[Proble
         elif kind == "settings":
             _same_name("workspace", name)
             parse_settings(text, ask.library.of_folder)
+        elif kind in ask.library.kinds:
+            of_journey = ask.library.kinds[kind]
+            _same_name(of_journey.name_of(of_journey.parse(text)), name)
+        elif kind != "schema":
+            raise Refused("definition.kind", f"nothing here defines a {kind}", field="kind")
         else:
             _check_schema(ask.library, name, text)
     except Problems as error:

@@ -21,7 +21,7 @@ Instant = Annotated[
 ContactId = Annotated[str, Meta(pattern=r"^con_[0-9a-z]{1,40}$")]
 Position = Annotated[int, Meta(ge=0)]
 State = Annotated[str, Meta(extra_json_schema={"enum": sorted(DELIVERY_STATES)})]
-Kind = Literal["flow", "template", "mapping", "schema", "script", "settings"]
+Kind = Literal["flow", "template", "mapping", "schema", "script", "settings", "programme", "offer", "campaign"]
 
 
 class AddressShown(msgspec.Struct, frozen=True):

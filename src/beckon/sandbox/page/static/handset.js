@@ -11,7 +11,7 @@ export class Handset {
     this.note = document.querySelector("#notification");
     this.browser = document.querySelector("#browser");
     this.frame = document.querySelector("#browser-frame");
-    this.app = "oem_app";
+    this.app = this.root.dataset.app;
     this.told = "";
     this.unseen = {};
     this.root.addEventListener("click", (event) => this.clicked(event));
@@ -34,7 +34,7 @@ export class Handset {
       const count = button.querySelector(".app-count");
       count.hidden = !seen.unseen[app];
       count.textContent = seen.unseen[app] ?? "";
-      button.toggleAttribute("data-off", !seen.has.includes(app));
+      button.toggleAttribute("data-off", !seen.has.includes(app) && !button.hasAttribute("data-own"));
     }
     const news = seen.news;
     if (!news) {
