@@ -42,8 +42,9 @@ POSITION = "document.querySelector('call-player')?.position"
 #: Whether the waveform's canvas has anything but its ground.
 DRAWN = """() => {
   const canvas = document.querySelector("call-player canvas");
-  const seen = new Set(new Uint32Array(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer));
-  return seen.size;
+  const paper = canvas.getContext("2d");
+  const pixels = paper.getImageData(0, 0, canvas.width, canvas.height);
+  return new Set(new Uint32Array(pixels.data.buffer)).size;
 }"""
 
 

@@ -112,7 +112,12 @@ async def test_a_call_is_kept_and_stands_in_the_thread_of_a_new_contact(database
         assert (record.talked_ms, record.digits) == (30_000, {"order": "4711"})
         assert [leg.number for leg in record.legs] == [ANN, DESK]
         [entry] = await on.entries("call")
-        assert (entry["author"], entry["call"], entry["outcome"], entry["talked_s"]) == ("contact", id_, "connected", 30)
+        assert (entry["author"], entry["call"], entry["outcome"], entry["talked_s"]) == (
+            "contact",
+            id_,
+            "connected",
+            30,
+        )
         assert entry["digits"] == "order 4711"
         assert {one["what"] for one in entry["decisions"]} >= {"took 4711", "the call ended"}
         assert ANN not in str(entry)

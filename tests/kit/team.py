@@ -50,7 +50,7 @@ async def at_desk(beckon: Beckon, role: str = "owner", name: str = "Anouk") -> A
 
 class _Server(uvicorn.Server):
     @contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def] # noqa: ANN202 - signals stay with the tests
+    def capture_signals(self):  # type: ignore[no-untyped-def]
         yield
 
 

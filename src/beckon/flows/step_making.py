@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from beckon.core.errors import Refused
+from beckon.core.timers import parse_week
 from beckon.flows import steps as made
 from beckon.flows.conditions import Expression
 from beckon.flows.forms import WORD
-from beckon.flows.timers import parse_week
 
 Pairs = tuple[tuple[str, Expression], ...]
 

@@ -126,7 +126,8 @@ async def test_a_machine_that_is_wrong_is_refused_with_its_line_and_the_one_befo
 @pytest.mark.parametrize(
     "text",
     ["", "[", "- a", "states: {}", "states: { a: b }", "start: b\nstates: { a: [] }", "states: { a: [ 1 ] }",
-     "states: { a: [ { fault: flood } ] }", "states: { a: [ { when: { age: 3 } } ] }", "states: { a: [ { answr: {} } ] }",
+     "states: { a: [ { fault: flood } ] }", "states: { a: [ { when: { age: 3 } } ] }",
+     "states: { a: [ { answr: {} } ] }",
      "states: { a: [ { answer: { sing: 1 } } ] }", "states: { a: [ { answer: 3 } ] }"],
 )  # fmt: skip
 def test_what_is_no_machine_is_refused(text: str) -> None:
@@ -143,7 +144,11 @@ def test_where_no_rule_fits_there_is_no_answer() -> None:
 
 
 async def test_nobody_asks_without_the_key_and_too_many_are_told_so(bench: Bench) -> None:
-    for wrong in (bench.urls["uis"][:-1] + "x", bench.urls["uis"].replace("/uis/", "/zadarma/"), "/calls/prototype/other/uis/x"):
+    for wrong in (
+        bench.urls["uis"][:-1] + "x",
+        bench.urls["uis"].replace("/uis/", "/zadarma/"),
+        "/calls/prototype/other/uis/x",
+    ):
         answer = await bench.owner.client.get(wrong, params={"cdr_id": "1"})
         assert answer.status_code == 404
     assert (await bench.owner.client.get(bench.urls["uis"])).status_code == 422

@@ -1,4 +1,4 @@
-"""``/v1/definitions``: flows, call scripts, templates, mappings, schemas, settings, journeys' own: read, checked, uploaded."""
+"""``/v1/definitions``: flows, scripts, templates, mappings, schemas, settings, journeys' own: read and uploaded."""
 
 import asyncio
 from collections.abc import Sequence
@@ -50,7 +50,9 @@ VersionWanted = Annotated[str, Meta(pattern=r"^[0-9a-zA-Z_.-]{0,64}$", descripti
 class DefinitionsQuery(msgspec.Struct, frozen=True):
     """Which definitions; without a kind, all."""
 
-    kind: Literal["", "flow", "template", "mapping", "schema", "script", "settings", "programme", "offer", "campaign"] = ""
+    kind: Literal[
+        "", "flow", "template", "mapping", "schema", "script", "settings", "programme", "offer", "campaign"
+    ] = ""
     after: NameKey = ""
     limit: Limit = 50
 

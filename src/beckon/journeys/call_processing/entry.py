@@ -30,9 +30,7 @@ def call_entry(workspace: str, contact: str, record: CallRecord) -> Entry:
         talked_s=record.talked_ms // 1_000,
         digits=", ".join(f"{name} {keys}" for name, keys in list(record.digits.items())[:10]),
         decisions=tuple(CallDecision(one.at_ms, one.what, one.why) for one in record.decisions[:DECISIONS_MAX]),
-        recordings=tuple(
-            CallRecording(one.id, one.what, round(one.seconds)) for one in record.recordings if one.path
-        ),
+        recordings=tuple(CallRecording(one.id, one.what, round(one.seconds)) for one in record.recordings if one.path),
     )
     word = OUTCOMES.get(record.outcome, record.outcome)
     return Entry(

@@ -297,7 +297,9 @@ async def _names(visit: Visit, contacts: Sequence[str]) -> dict[str, str]:
 
 async def _people(visit: Visit, kept: Kept) -> dict[str, str]:
     """The names of those who commented, marked or listened."""
-    ids = {one.by for one in (*kept.comments, *kept.listened)} | ({kept.mark.by} if kept.mark is not None else set())
+    ids = {one.by for one in kept.comments} | {one.by for one in kept.listened}
+    if kept.mark is not None:
+        ids.add(kept.mark.by)
     if not ids:
         return {}
     found = await visit.reader.fetch_all(

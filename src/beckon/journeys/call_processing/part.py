@@ -9,7 +9,16 @@ from beckon.core.contact import Contact
 from beckon.core.event import Event
 from beckon.inbox.entries import Entry
 from beckon.journeys.call_processing.entry import call_entry
-from beckon.journeys.call_processing.kept import COMMENTS_MAX, LISTENED_MAX, Comment, Kept, Listened, Mark, decode, encode
+from beckon.journeys.call_processing.kept import (
+    COMMENTS_MAX,
+    LISTENED_MAX,
+    Comment,
+    Kept,
+    Listened,
+    Mark,
+    decode,
+    encode,
+)
 from beckon.journeys.part import Turn
 from beckon.store.changes import Row
 from beckon.store.database import Database, within

@@ -42,7 +42,12 @@ def peaks_of(path: Path) -> bytes:
 def _made(path: Path) -> Peaks:
     try:
         with wave.open(str(path)) as file:
-            channels, width, rate, count = file.getnchannels(), file.getsampwidth(), file.getframerate(), file.getnframes()
+            channels, width, rate, count = (
+                file.getnchannels(),
+                file.getsampwidth(),
+                file.getframerate(),
+                file.getnframes(),
+            )
             if width != 2 or not 1 <= channels <= _CHANNELS_MAX or not rate or not count:
                 return Peaks(0.0, ())
             columns: list[list[int]] = [[] for _ in range(channels)]

@@ -302,7 +302,9 @@ async def _of_form(visit: Visit) -> dict[str, Any]:
         if not isinstance(answer, dict):
             raise Refused("call.answer", "An answer is an object.", field="raw")
         return answer
-    fields = {name: (await visit.field(name)).strip() for name in ("say", "phones", "hint", "code", "gather", "hang_up")}
+    fields = {
+        name: (await visit.field(name)).strip() for name in ("say", "phones", "hint", "code", "gather", "hang_up")
+    }
     answer = {name: value for name, value in fields.items() if value}
     if "phones" in answer:
         answer["phones"] = [number for number in answer["phones"].replace(";", ",").split(",") if number.strip()]

@@ -27,9 +27,7 @@ AGAIN = "9"
 _TEXT_MAX = 1_200
 _BUSY_S = 15.0
 
-CAPABILITIES = Capabilities(
-    text_max=_TEXT_MAX, reply_buttons=REPLIES_MAX, receipts=("delivered", "read"), spoken=True
-)
+CAPABILITIES = Capabilities(text_max=_TEXT_MAX, reply_buttons=REPLIES_MAX, receipts=("delivered", "read"), spoken=True)
 
 #: What is said after the text, by language: to confirm, for each reply, to hear it again.
 _WORDS: dict[str, tuple[str, str, str]] = {

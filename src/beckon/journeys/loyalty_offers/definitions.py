@@ -12,8 +12,8 @@ from msgspec import Meta
 
 from beckon.core.errors import Refused
 from beckon.core.problems import Problem, Problems
+from beckon.core.timers import clock_minutes, parse_duration
 from beckon.core.yaml_text import YamlProblem, read_yaml
-from beckon.flows.timers import clock_minutes, parse_duration
 from beckon.journeys.loyalty_offers.money import exponent
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]

@@ -8,7 +8,7 @@ import msgspec
 
 from beckon.core import spoken
 from beckon.core.errors import BeckonError
-from beckon.flows.timers import clock_minutes, parse_duration
+from beckon.core.timers import clock_minutes, parse_duration
 from beckon.journeys.loyalty_offers.definitions import Campaign, Discount, OfferDefinition, Programme, Tier
 from beckon.journeys.loyalty_offers.discounts import DiscountRule
 from beckon.journeys.loyalty_offers.money import exponent, minor
