@@ -13,6 +13,7 @@ from beckon.core.delivery import Delivery
 from beckon.core.event import Json
 from beckon.inbox.entries import Error
 from beckon.inbox.reading import ShownEntry
+from beckon.sandbox.calling import CallerAtWork
 from beckon.sandbox.cast import Answer, Cast, Opened
 from beckon.sandbox.people import PROVIDER_OF, Customer
 from beckon.sandbox.scenarios import Answered, Delivered, Entry, Page, Phone, RunState, Scenario, Step
@@ -90,6 +91,7 @@ class _Player:
             appointment={"work": ["Yearly service"]},
         )
         self._shopper = Shopper(cast, customer)
+        self._caller = CallerAtWork(cast)
         self._answer: Answer | None = None
         self._opened: Opened | None = None
         self._problem = ""
@@ -116,6 +118,7 @@ class _Player:
         if step.well:
             for name in cast.twins.names():
                 cast.twins[name].faults.clear()
+        self._caller.prepare(step)
         if step.start:
             self._answer = await cast.say("checkin.start", start_data(self._visit))
         elif step.say is not None:
@@ -141,6 +144,8 @@ class _Player:
                 await self._shopper.take(step.shop)
             except LookupError as error:
                 self._problem = str(error.args[0])
+        elif step.call is not None:
+            self._caller.take(step.call)
         elif step.drag:
             await cast.drag(duration_ms(step.drag))
 
@@ -166,6 +171,10 @@ class _Player:
             seen += await self._shopper.wallet(step.wallet)
         if step.campaigns:
             seen.append(await self._shopper.campaigns(step.campaigns))
+        if step.heard:
+            seen.append(self._caller.heard(step.heard))
+        if step.called is not None:
+            seen += await self._caller.called(step.called)
         seen += [self._phone(wanted) for wanted in step.phone]
         seen += [self._silence(channel) for channel in step.silent]
         if step.delivery is not None:

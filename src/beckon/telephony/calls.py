@@ -67,6 +67,8 @@ class _Running:
         self.events: asyncio.Queue[CallEvent | None] = asyncio.Queue(EVENTS_MAX)
         self.asking: dict[str, asyncio.Task[None]] = {}
         self.call: Call | None = None
+        #: its task waits for the next event.
+        self.waits = False
 
 
 class Calls:
@@ -105,6 +107,13 @@ class Calls:
     def under_way(self) -> tuple[Call, ...]:
         """The calls under way, as they stand."""
         return tuple(one.call for one in self._running.values() if one.call is not None)
+
+    @property
+    def quiet(self) -> bool:
+        """Every call waits for somebody: a key, an answer at the door, the end of what is said."""
+        if len(self._tasks) > len(self._running):
+            return False  # the end of one is being told
+        return all(running.events.empty() and running.waits and not running.asking for running in self._running.values())
 
     def listen(self, event: SwitchEvent) -> None:
         """What the switch tells; returns at once."""
@@ -222,10 +231,13 @@ class Calls:
             return Late()
         try:
             # A minute at most guards against a clock that jumps.
+            running.waits = True
             async with asyncio.timeout(min(left_s, 60.0)):
                 event = await running.events.get()
         except TimeoutError:
             event = None
+        finally:
+            running.waits = False
         if event is None and deadline_ms and self._clock.now_ms() >= deadline_ms:
             return Late()
         return event

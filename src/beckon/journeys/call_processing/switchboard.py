@@ -103,6 +103,11 @@ class Switchboard:
             self._parts.reader, self._library.workspace, self._parts.clock.now_ms(), recordings, days
         )
 
+    @property
+    def quiet(self) -> bool:
+        """No call has anything to do, and none is being told of."""
+        return not self._telling and (self.calls is None or self.calls.quiet)
+
     # Calls ------------------------------------------------------------------------------------------------------------
 
     def _listen(self, event: SwitchEvent) -> None:

@@ -156,6 +156,28 @@ class Wallet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     points: int = -1
 
 
+class Calling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What somebody does with a phone, one of these; ``who``: bo, cy (a courier without an order), stranger, customer."""
+
+    who: str = "bo"
+    #: calls the store.
+    calls: bool = False
+    types: str = ""
+    hangs_up: bool = False
+
+
+class Called(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the newest call came out: its outcome, words of its decisions, what was recorded, what the callee's phone saw."""
+
+    outcome: str = ""
+    decided: tuple[str, ...] = ()
+    recorded: bool | None = None
+    #: the callee's phone showed this number of whoever called it.
+    shown: str = ""
+    #: the callee heard these words before the two were connected.
+    hint: str = ""
+
+
 class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One step: its words, what is done (one of the first block at most), what is seen then."""
 
@@ -177,6 +199,11 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     reply: str = ""
     #: the customer is a member of the shop's programme.
     shop: Shopping | None = None
+    call: Calling | None = None
+    #: a phone's number → what becomes of calls to it from now on: answers, busy, no_answer, declined.
+    phones: dict[str, str] = {}
+    #: what is wrong with the store's system from now on: well, slow, dead, 500, wrong_json, unknown_code.
+    store: str = ""
     #: ``24h``, ``10m``, ``31d``.
     drag: str = ""
     #: provider → faults that begin now.
@@ -189,6 +216,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     wallet: Wallet | None = None
     #: campaigns that the shop's app shows, by their names.
     campaigns: tuple[str, ...] = ()
+    #: words that the courier's (or stranger's) phone heard last.
+    heard: str = ""
+    called: Called | None = None
     page: Page | None = None
     phone: tuple[Phone, ...] = ()
     #: apps that show nothing of ours.
