@@ -79,7 +79,7 @@ async def staged(
     listening = listening or listen(0)
     address = f"http://127.0.0.1:{listening.getsockname()[1]}"
     connections = PooledConnections()
-    telephones = Telephones(speaker(), instant=not with_page)
+    telephones = Telephones(speaker() if with_page else None, instant=not with_page)
     store = Store(connections, f"{address}/calls/main/uis/{_PBX_SECRET}")
     beckon = Beckon(
         ServerSettings(

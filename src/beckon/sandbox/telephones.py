@@ -319,7 +319,7 @@ def seconds_of(wav: bytes) -> float:
         with wave.open(BytesIO(wav)) as file:
             # A speaker that writes to a pipe says the length last, or never.
             there = max(0, len(wav) - 44) // (file.getsampwidth() * file.getnchannels())
-            return min(file.getnframes(), there) / file.getframerate()
+            return float(min(file.getnframes(), there) / file.getframerate())
     except (wave.Error, EOFError):
         return 0.0
 

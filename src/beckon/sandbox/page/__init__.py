@@ -19,6 +19,7 @@ from beckon.core.errors import BeckonError, Refused
 from beckon.sandbox.cast import Cast
 from beckon.sandbox.page import shown
 from beckon.sandbox.page.scenes import Scene, SceneMaker, Somebody
+from beckon.sandbox.page.scenes.calls import Calls
 from beckon.sandbox.page.scenes.loyalty import Loyalty
 from beckon.sandbox.page.scenes.visit import ServiceVisit
 from beckon.sandbox.people import PROVIDER_OF
@@ -29,7 +30,7 @@ from beckon.web.sessions import Person, Session, Sessions, csrf_of, require_csrf
 from beckon.workspaces import Library
 
 #: The stories that the page tells, in the order of the header.
-SCENES: tuple[SceneMaker, ...] = (ServiceVisit, Loyalty)
+SCENES: tuple[SceneMaker, ...] = (ServiceVisit, Loyalty, Calls)
 
 _BODY_BYTES_MAX = 65_536
 _TEXT_MAX = 1_000

@@ -43,6 +43,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     business: str
     #: the left part of the page: its title, what stands beside it, its word in a phone's dock.
     part: tuple[str, str, str]
+    #: whose phone it is, over the phone.
+    phone: str = "Customer"
     #: which team looks at the conversations.
     team: str
     #: the story, for those who listen to the page.
