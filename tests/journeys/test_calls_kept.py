@@ -1,7 +1,7 @@
 """Calls from the switch to the contact's thread: what is kept, what a crash leaves, messages that are calls."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from beckon.core.errors import Refused, Unavailable, Unsupported
 from beckon.core.message import Button, Outbound, Rendered
 from beckon.journeys.call_processing.kept import decode
 from beckon.journeys.call_processing.part import FOR_EVER_MS
-from beckon.telephony.switch import Say
+from beckon.telephony.switch import Say, SwitchOffer
 from tests.kit.switches import IN_MEMORY, Taping, until
 from tests.rooms.worker.stage import BY_SMS, DAY_MS, Line, line, visit
 
@@ -62,9 +62,18 @@ locales:
 
 
 @asynccontextmanager
-async def desk(url: str, folder: Path, *flows: str, more: str = TELEPHONY, **files: str) -> AsyncIterator[Line]:
-    given = {"scripts/desk.yaml": SCRIPT, **{f"templates/{name}.yaml": text for name, text in files.items()}}
-    async with line(url, folder, *flows, files=given, more=more, switches=IN_MEMORY) as on:
+async def desk(
+    url: str,
+    folder: Path,
+    *flows: str,
+    more: str = TELEPHONY,
+    script: str = SCRIPT,
+    switches: Mapping[str, SwitchOffer] | None = IN_MEMORY,
+    **files: str,
+) -> AsyncIterator[Line]:
+    """A line with a desk that can be called."""
+    given = {"scripts/desk.yaml": script, **{f"templates/{name}.yaml": text for name, text in files.items()}}
+    async with line(url, folder, *flows, files=given, more=more, switches=switches) as on:
         on.rests = False
         yield on
 

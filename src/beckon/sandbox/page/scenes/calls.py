@@ -74,9 +74,9 @@ class Calls:
         self.callers = {
             one.id: one
             for one in (
-                Caller("c1", _Caller(name="Bo, a courier", number=901, has=("sms",), phone=BO)),
-                Caller("c2", _Caller(name="Cy, no order today", number=902, has=("sms",), phone=CY)),
-                Caller("c3", _Caller(name="Somebody else", number=903, has=("sms",), phone=STRANGER)),
+                Caller("c1", _Caller(name="Bo (courier)", number=901, has=("sms",), phone=BO)),
+                Caller("c2", _Caller(name="Cy (no order)", number=902, has=("sms",), phone=CY)),
+                Caller("c3", _Caller(name="Somebody", number=903, has=("sms",), phone=STRANGER)),
             )
         }
         self.fresh()
