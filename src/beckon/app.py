@@ -189,11 +189,15 @@ class Beckon:
         """Finish what is in hand; what waits, waits in the store."""
         self.hub.close()
         if self.carrier is not None:
-            await self.carrier.close(self.settings.drain_s)
+            self.carrier.begin_nothing()
         self.wheel.close()
         self.maintenance.close()
+        # The wheel first: a turn that is being written hands over the messages that it admitted, and the carrier
+        # waits for them.
         if self._running:
             await asyncio.wait(self._running, timeout=self.settings.drain_s)
+        if self.carrier is not None:
+            await self.carrier.close(self.settings.drain_s)
         await self.intake.close()
         for task in self._running:
             task.cancel()
