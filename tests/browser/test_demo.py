@@ -189,6 +189,7 @@ async def test_the_story_in_a_hand(phone: Page, demo: Stage) -> None:
     await phone.goto(demo.address)
     width = await phone.evaluate("document.documentElement.scrollWidth")
     assert width == 390
+    await expect(phone.get_by_role("button", name="Play the story")).to_be_visible()
     await phone.get_by_role("button", name="Start check-in").tap()
     dock = phone.locator(".dock")
     await expect(dock.locator("[data-show=customer] .dock-dot")).to_be_visible()

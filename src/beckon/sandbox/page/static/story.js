@@ -28,13 +28,18 @@ export class Story {
     this.caption.hidden = true;
     document.body.classList.remove("is-playing");
     for (const one of document.querySelectorAll(".is-lit")) one.classList.remove("is-lit");
-    this.button.querySelector("span").textContent = "Play the story";
+    this.label("Play", true);
+  }
+
+  label(word, whole) {
+    this.button.querySelector("b").textContent = word;
+    this.button.querySelector(".play-rest").hidden = !whole;
   }
 
   async play() {
     const turn = (this.playing = Date.now());
     document.body.classList.add("is-playing");
-    this.button.querySelector("span").textContent = "Stop";
+    this.label("Stop", false);
     try {
       await this.act("reset");
       this.handset.forget();
