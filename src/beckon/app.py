@@ -5,7 +5,7 @@ import gc
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from beckon.doors.api.parts import ApiParts, Health
 from beckon.doors.customer.book import StoredLinks
 from beckon.intake.accept import Intake
 from beckon.intake.journal import TableJournal
+from beckon.journeys.journey import Journey
 from beckon.journeys.journey import found as found_journeys
 from beckon.journeys.part import Allowed, JourneyParts
 from beckon.maintenance import Maintenance
@@ -69,8 +70,11 @@ class Beckon:
         clock: Clock | None = None,
         extra_routes: Sequence[BaseRoute] = (),
         exclusive: bool = True,
+        journeys: Mapping[str, Journey] | None = None,
     ) -> None:
         self.settings = settings
+        #: what it is for: those that were found, unless others are given.
+        self.journeys = found_journeys() if journeys is None else journeys
         self.clock: Clock = clock or SystemClock()
         self._extra_routes = list(extra_routes)
         self.folder = Path(settings.workspace)
@@ -94,7 +98,7 @@ class Beckon:
             on_queued=self._queued,
             on_topics=self._topics,
             turn_events_max=settings.turn_events_max,
-            parts=[journey.part() for journey in found_journeys().values() if journey.part is not None],
+            parts=[journey.part() for journey in self.journeys.values() if journey.part is not None],
         )
         self.intake = Intake(self.database, self.journal, self.clock, self.wheel.wake)
         self.wheel.intake = self.intake
@@ -130,9 +134,9 @@ class Beckon:
             database=self.database,
             clock=self.clock,
             event_types={
-                type_: schema for journey in found_journeys().values() for type_, schema in journey.event_types.items()
+                type_: schema for journey in self.journeys.values() for type_, schema in journey.event_types.items()
             },
-            own_types=tuple(type_ for journey in found_journeys().values() for type_ in journey.own_types),
+            own_types=tuple(type_ for journey in self.journeys.values() for type_ in journey.own_types),
         )
         self._connect(library)
         self.workspaces.add(library)
@@ -149,7 +153,7 @@ class Beckon:
             intake=self.intake,
             acts={
                 name: act
-                for journey in found_journeys().values()
+                for journey in self.journeys.values()
                 if journey.acts is not None
                 for name, act in journey.acts(journey_parts).items()
             },
@@ -161,7 +165,7 @@ class Beckon:
         await self.carrier.recover(in_flight)
         panels = [
             panel
-            for journey in found_journeys().values()
+            for journey in self.journeys.values()
             if journey.panels is not None
             for panel in journey.panels(journey_parts)
         ]
@@ -169,7 +173,7 @@ class Beckon:
             msgspec.structs.replace(console_parts, panels=tuple(panels)),
             [
                 route
-                for journey in found_journeys().values()
+                for journey in self.journeys.values()
                 if journey.routes is not None
                 for route in journey.routes(journey_parts)
             ],
@@ -263,8 +267,8 @@ class Beckon:
             hub=self.hub,
             clock=self.clock,
             library=self._shelf,
-            cards=tuple(card for journey in found_journeys().values() for card in journey.cards),
-            rail=tuple((one.path, one.icon, one.word) for journey in found_journeys().values() for one in journey.rail),
+            cards=tuple(card for journey in self.journeys.values() for card in journey.cards),
+            rail=tuple((one.path, one.icon, one.word) for journey in self.journeys.values() for one in journey.rail),
         )
 
     def _for_journeys(self, console_parts: console.ConsoleParts) -> JourneyParts:

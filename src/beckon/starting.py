@@ -1,11 +1,14 @@
 """Starting: an example workspace, its first owner, its keys. What ``beckon init`` and ``beckon key`` do."""
 
 import shutil
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from beckon.core.clock import SystemClock
 from beckon.core.errors import Misconfigured, Refused
@@ -177,3 +180,12 @@ def _block(providers: Mapping[str, Mapping[str, Any]]) -> str:
         lines.append(f"\n  {name}:")
         lines += [f"\n    {key}: {msgspec.json.encode(value).decode()}" for key, value in fields.items()]
     return "".join(lines)
+
+
+def make_vapid_key() -> tuple[str, str]:
+    """A fresh key for Web Push, private and public, as base64url writes them (RFC 8292)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    number = key.private_numbers().private_value.to_bytes(32, "big")
+    point = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    private, public = [urlsafe_b64encode(octets).rstrip(b"=").decode() for octets in (number, point)]
+    return private, public

@@ -115,8 +115,27 @@ async def test_with_nothing_left_the_team_reads_an_error_message(page: Page, dem
     team = page.frame_locator("#team-frame")
     error = team.locator(".bubble[data-from=error]")
     await expect(error).to_contain_text("No suitable media channel could be determined")
-    await expect(error.locator(".passed > li")).to_have_count(4)
+    await expect(error.locator(".passed > li")).to_have_count(5)
     await expect(page.locator(".rail-steps > [data-state=bad]")).to_contain_text("no channel")
+
+
+async def test_whoever_asked_for_it_is_told_on_the_lock_screen(page: Page, demo: Stage) -> None:
+    await page.goto(demo.address)
+    await page.locator("[data-visit=v4]").click()
+    await expect(page.locator("#customer-name")).to_have_text("Greta Lindqvist")
+    for channel in ("email", "web_push"):
+        await page.locator(f".has .chip:has([data-has={channel}])").click()
+    await expect(page.locator("[data-has=web_push]")).to_be_checked()
+    await expect(page.locator("[data-has=email]")).not_to_be_checked()
+    await page.get_by_role("button", name="Start check-in").click()
+    notification = page.locator("#notification")
+    await expect(notification).to_contain_text("Greta")
+    await notification.click()
+    alert = page.locator(".app[data-app=web_push] .alert")
+    await expect(alert).to_have_count(1)
+    await expect(page.locator(".ladder > [data-state=chosen]")).to_contain_text("Web push")
+    await alert.get_by_role("button").click()
+    await expect(page.frame_locator("#browser-frame").locator("h1")).to_be_visible()
 
 
 async def test_a_fault_and_a_dragged_clock_lead_to_the_next_channel(page: Page, demo: Stage) -> None:

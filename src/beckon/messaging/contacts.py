@@ -17,6 +17,7 @@ import phonenumbers
 from beckon.core import spoken
 from beckon.core.contact import Address, Contact
 from beckon.core.errors import Refused
+from beckon.messaging.devices import subscription_of
 
 #: Channels that a reference may name as a key of its own.
 CHANNELS = ("oem_app", "whatsapp", "sms", "email", "web_push", "fcm", "slack")
@@ -27,6 +28,8 @@ EXTERNAL = "external"
 PHONE_MAX = 64
 EMAIL_MAX = 254
 EXTERNAL_ID_MAX = 200
+#: An app's registration token at Google.
+TOKEN_MAX = 1_024
 NAME_MAX = 200
 FIELDS_MAX = 32
 FIELD_NAME_MAX = 64
@@ -287,6 +290,8 @@ def _phone(value: Any, region: str, field: str) -> tuple[Address, Address]:
 
 def _address(channel: str, value: Any, region: str, field: str) -> Address:
     """An address as its channel writes it."""
+    if channel == "web_push":
+        return Address(channel, subscription_of(value, field).address)
     if type(value) is not str:
         raise Refused("contact.address", f"An address on {channel} is a text.", field=field)
     if channel == "email":
@@ -298,7 +303,7 @@ def _address(channel: str, value: Any, region: str, field: str) -> Address:
             return Address(channel, value)
         if value[:1] in "+0(" or value.startswith("tel:"):
             return Address(channel, _numbered(value, region, field)[1:])
-    return Address(channel, _short(value, field))
+    return Address(channel, _short(value, field, TOKEN_MAX if channel == "fcm" else EXTERNAL_ID_MAX))
 
 
 def _numbered(value: str, region: str, field: str) -> str:
@@ -337,10 +342,10 @@ def _pairs(others: Any, field: str) -> list[tuple[str, Any]]:
     return pairs
 
 
-def _short(value: str, field: str) -> str:
+def _short(value: str, field: str, most: int = EXTERNAL_ID_MAX) -> str:
     value = value.strip()
-    if not value or len(value) > EXTERNAL_ID_MAX or _CONTROL.search(value) or "\n" in value or "\t" in value:
-        raise Refused("contact.address", f"An address has 1 to {EXTERNAL_ID_MAX} visible characters.", field=field)
+    if not value or len(value) > most or _CONTROL.search(value) or "\n" in value or "\t" in value:
+        raise Refused("contact.address", f"An address has 1 to {most} visible characters.", field=field)
     return value
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ async def test_a_message_that_breaks_the_renderer_is_undeliverable_and_others_le
     database_url: str, tmp_path: Path
 ) -> None:
     async with line(tmp_path, database_url) as made:
-        made.library.templates["broken"] = object()
+        made.library.templates["broken"] = SimpleNamespace(purpose="transactional")
         await made.say("message.asked", {"contact": ANN, "template": "broken"})
         await made.rest()
         await made.tell("1", "hello")
