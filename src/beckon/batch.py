@@ -265,6 +265,16 @@ class Batch:
                         ADDRESSES, (contact.workspace, address.channel, address.external_id, contact.id)
                     )
 
+    def claim_address(self, contact: Contact, channel: str, external_id: str) -> Contact | None:
+        """The address leads to this contact from now on; gives the one to whom it led before."""
+        key = address_key(contact.workspace, channel, external_id)
+        before = self.addresses.get(key)
+        if before is None or before == contact.id:
+            return None
+        self.addresses[key] = contact.id
+        self.changes.upsert(ADDRESSES, (contact.workspace, channel, external_id, contact.id))
+        return self.contacts.get(before)
+
     def put_delivery(self, delivery: Delivery) -> None:
         """Keep a new or changed delivery."""
         self.deliveries[delivery.id] = delivery

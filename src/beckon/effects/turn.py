@@ -37,7 +37,7 @@ class Effects:
             for type_ in part.types:
                 self._part_of.setdefault(type_, []).append(part)
         self._people = people = People(workspaces)
-        self._sending = sending = Sending(queue, people)
+        self._sending = sending = Sending(queue, people, workspaces)
         self._running = running = Running(workspaces, queue, sending)
         self.receipts = Receipts(sending)
         self._acts: dict[str, Act] = {
@@ -92,7 +92,7 @@ class Effects:
                 references[event.position] = reference
                 if reference.id:
                     contacts.add(reference.id)
-                elif reference.addresses:
+                if reference.addresses and (not reference.id or event.type == "contact.changed"):
                     addresses.setdefault(event.workspace, []).extend(
                         [(address.channel, address.external_id) for address in reference.addresses]
                     )
@@ -104,7 +104,7 @@ class Effects:
             await self.receipts.load(batch, events, told, deliveries)
         for event in events:
             reference = references.get(event.position)
-            if reference is not None and not reference.id:
+            if reference is not None:
                 for address in reference.addresses:
                     key = address_key(event.workspace, address.channel, address.external_id)
                     if key in batch.addresses:
