@@ -389,6 +389,8 @@ def _answered(acting: Acting) -> None:
 def _speaking(acting: Acting, stage: Speaking, event: CallEvent) -> None:
     step = acting.step
     if isinstance(event, PlaybackEnded) and event.playback == stage.playback:
+        if event.end == "leg_ended":
+            return  # it was not heard to its end, and the leg's own end follows
         if event.end == "failed":
             acting.decide("a prompt was not heard", event.why)
         _spoken(acting, stage)
@@ -420,7 +422,8 @@ def _taping(acting: Acting, stage: Taping, event: CallEvent) -> None:
     if not isinstance(step, made.Voicemail):
         return
     if isinstance(event, PlaybackEnded) and event.playback == stage.playback and stage.playback:
-        _tape(acting, step)
+        if event.end != "leg_ended":
+            _tape(acting, step)
     elif isinstance(event, KeyPressed) and event.leg == acting.call.leg and event.key == step.until and stage.recording:
         acting.order(order.StopRecording(stage.recording))
         _taped(acting, f"the caller pressed {event.key}")
