@@ -23,7 +23,8 @@ def _say(expression: Expression | Condition | None, empty: str = "") -> str:
     if expression is None:
         return empty
     if isinstance(expression, Constant):
-        return expression.words
+        listed = expression.constant
+        return ", ".join(map(str, listed)) if isinstance(listed, list) else expression.words
     source = " ".join(expression.source.split())
     if source.startswith("{{") and source.endswith("}}") and source.count("{{") == 1:
         return source[2:-2].strip()

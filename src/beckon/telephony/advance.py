@@ -422,7 +422,8 @@ def _taping(acting: Acting, stage: Taping, event: CallEvent) -> None:
     if not isinstance(step, made.Voicemail):
         return
     if isinstance(event, PlaybackEnded) and event.playback == stage.playback and stage.playback:
-        _tape(acting, step)
+        if event.end != "leg_ended":
+            _tape(acting, step)
     elif isinstance(event, KeyPressed) and event.leg == acting.call.leg and event.key == step.until and stage.recording:
         acting.order(order.StopRecording(stage.recording))
         _taped(acting, f"the caller pressed {event.key}")

@@ -41,9 +41,10 @@ CALLS_MAX = 500
 EVENTS_MAX = 1_000
 #: How long one command may take before it counts as failed.
 COMMAND_S = 10.0
-#: How often a call's end is told before it is left to the log, and the pause between.
-TOLD_MAX = 5
+#: How often a call's end is told before it is left to the log, and the pauses between: ten minutes in all.
+TOLD_MAX = 64
 TOLD_PAUSE_S = 1.0
+TOLD_PAUSE_S_MAX = 10.0
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
@@ -332,8 +333,7 @@ class Calls:
                 return
             except BeckonError as error:
                 log.warning("the end of a call could not be told: %s", error.code)
-                if attempt + 1 < TOLD_MAX:
-                    await asyncio.sleep(TOLD_PAUSE_S)
+                await asyncio.sleep(min(TOLD_PAUSE_S * 2**attempt, TOLD_PAUSE_S_MAX))
             except Exception:
                 log.exception("the end of a call could not be told")
                 return

@@ -7,7 +7,7 @@ from beckon.telephony import orders as order
 from beckon.telephony import script as made
 from beckon.telephony.acting import PROMPT_MS, Acting
 from beckon.telephony.call import Dialling, Leg, Talking
-from beckon.telephony.instructions import dialled
+from beckon.telephony.instructions import reachable
 from beckon.telephony.script import Connecting
 from beckon.telephony.switch import (
     KeyPressed,
@@ -57,7 +57,7 @@ def connect(
     usable: list[str] = []
     for number in numbers[:NUMBERS_MAX]:
         try:
-            usable.append(dialled(number))
+            usable.append(reachable(number))
         except Refused as problem:
             acting.decide("passed over a number", problem.why)
     usable = list(dict.fromkeys(usable))

@@ -4,6 +4,7 @@ A decision (a flow's ``answer:``, an external system's reply) is a short list of
 list for a PBX (one UIS object, jambonz verbs, TwiML) and read it from a reply; a script carries it out on a switch.
 """
 
+import re
 from collections.abc import Iterable
 
 import msgspec
@@ -15,6 +16,9 @@ from beckon.telephony.switch import KEYS, SAY_CHARS_MAX, File, Say
 INSTRUCTIONS_MAX = 32
 NUMBERS_MAX = 16
 KEYS_MAX = 32
+
+#: A phone that registers at the switch: its user name.
+PHONE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 #: What is heard: spoken words or a recorded file.
 Spoken = Say | File
@@ -98,6 +102,12 @@ def dialled(text: object) -> str:
     if not (2 <= len(bare) <= 20 and bare.isascii() and bare.isdigit()):
         raise Refused("call.number", f"{written[:40]!r} is no number that can be dialled.")
     return digits
+
+
+def reachable(text: object) -> str:
+    """A number, or the name of a phone that registers at the switch. Raises ``Refused`` for what is neither."""
+    written = str(text).strip()
+    return written if PHONE.fullmatch(written) else dialled(written)
 
 
 def _check(instruction: Instruction) -> None:

@@ -79,17 +79,18 @@ class _Artist:
         x = 24.0
         tallest = 0.0
         for label, steps in columns:
-            head, body = self._pill(label, "start"), self._sequence(steps)
+            entered = bool(steps) and self._visited(steps[0].path)
+            head, body = self._pill(label, "start", entered), self._sequence(steps)
             left, right = max(head.left, body.left), max(head.right, body.right)
             spine, y = x + left, 20.0
             head.paint(spine, y)
             y += head.height
             if steps:
-                self.paper.edge([(spine, y), (spine, y + _GAP - 2)], self._visited(steps[0].path), arrow=True)
+                self.paper.edge([(spine, y), (spine, y + _GAP - 2)], entered, arrow=True)
                 body.paint(spine, y + _GAP)
                 y += _GAP + body.height
             if body.flows_out:
-                tail = self._pill("hang up", "done")
+                tail = self._pill("hang up", "done", False)
                 self.paper.edge([(spine, y), (spine, y + _GAP - 2)], False, arrow=True)
                 tail.paint(spine, y + _GAP)
                 y += _GAP + tail.height
@@ -181,9 +182,8 @@ class _Artist:
 
     # Cards -----------------------------------------------------------------------------------------------------------
 
-    def _pill(self, text: str, kind: str) -> _Block:
+    def _pill(self, text: str, kind: str, lit: bool) -> _Block:
         width = text_width(text, 13, bold=True) + 58
-        lit = self.alive and kind == "start"
 
         def paint(x: float, y: float) -> None:
             box = f'x="{x - width / 2:.1f}" y="{y:.1f}" width="{width:.1f}" height="36" rx="18"'

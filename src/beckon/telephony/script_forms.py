@@ -150,7 +150,12 @@ STEPS: dict[str, Form] = {
     ),
     "dial": Form(
         "Connect with a number, or the first of several that answers.",
-        Field("texts", "The number, or several.", required=True, goes_to="numbers"),
+        Field(
+            "texts",
+            "The number, or several; or a phone that registers at the switch, by name.",
+            required=True,
+            goes_to="numbers",
+        ),
         script.Dial,
         {
             **CONNECTING,

@@ -13,7 +13,7 @@ from beckon.core.problems import Problem, Problems
 from beckon.core.timers import Week, parse_duration, parse_week, zone_named
 from beckon.core.yaml_text import Located, YamlProblem, read_yaml
 from beckon.telephony import script as made
-from beckon.telephony.instructions import dialled
+from beckon.telephony.instructions import dialled, reachable
 from beckon.telephony.script_forms import ANYWHERE, CONNECTING, NAME, SCRIPT, STEPS, WORD, Field, Form
 from beckon.telephony.switch import KEYS, SAY_CHARS_MAX
 
@@ -219,7 +219,7 @@ class _Reader:
         texts = tuple(self._compiled(row) for row in rows)
         for text in texts:
             if text.constant is not None:
-                dialled(text.constant)
+                reachable(text.constant)
         return texts
 
     def _named(self, field: Field, value: Any, path: str, depth: int) -> str:

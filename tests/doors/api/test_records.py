@@ -7,18 +7,18 @@ from tests.doors.api.served import Served
 
 def test_a_record_is_put_read_changed_listed_and_removed(served: Served) -> None:
     client = served.client()
-    put = client.put("/v1/records/couriers/+32 470 00 00 01", json={"name": "Bo"})
+    put = client.put("/v1/records/roster/+32 470 00 00 01", json={"name": "Bo"})
     assert put.status_code == 200, put.text
     assert (put.json()["key"], put.json()["body"]) == ("32470000001", {"name": "Bo", "key": "32470000001"})
-    client.put("/v1/records/couriers/32470000001", json={"name": "Bob"})
-    assert client.get("/v1/records/couriers/+32470000001").json()["body"]["name"] == "Bob"
-    client.put("/v1/records/couriers/B-2", json={"name": "Cy"})
-    first = client.get("/v1/records/couriers", params={"limit": 1}).json()
+    client.put("/v1/records/roster/32470000001", json={"name": "Bob"})
+    assert client.get("/v1/records/roster/+32470000001").json()["body"]["name"] == "Bob"
+    client.put("/v1/records/roster/B-2", json={"name": "Cy"})
+    first = client.get("/v1/records/roster", params={"limit": 1}).json()
     assert [one["key"] for one in first["items"]] == ["32470000001"]
-    second = client.get("/v1/records/couriers", params={"limit": 1, "after": first["next"]}).json()
+    second = client.get("/v1/records/roster", params={"limit": 1, "after": first["next"]}).json()
     assert ([one["key"] for one in second["items"]], second["next"]) == (["B-2"], None)
-    assert client.delete("/v1/records/couriers/B-2").json()["body"]["name"] == "Cy"
-    assert client.delete("/v1/records/couriers/B-2").status_code == 404
+    assert client.delete("/v1/records/roster/B-2").json()["body"]["name"] == "Cy"
+    assert client.delete("/v1/records/roster/B-2").status_code == 404
     assert client.get("/v1/records/nothing").json()["items"] == []
 
 

@@ -244,6 +244,23 @@ async def test_a_caller_who_hangs_up_leaves_nothing_behind(moment: str) -> None:
     assert all(not one.open for one in record.recordings)
 
 
+async def test_who_hangs_up_before_the_tone_has_left_no_message() -> None:
+    async with stage("call: v\nsteps: [ { voicemail: store, say: Speak. }, { hang_up: thanks } ]") as on:
+        on.switch.hears = False
+        leg = on.switch.offer(COURIER, STORE)
+        await on.until(lambda: on.switch.playing)
+        on.switch.hang_up_by(leg)
+        record = await on.record()
+        assert (record.outcome, record.recordings) == ("abandoned", ())
+        leg = on.switch.offer(COURIER, STORE)
+        await on.until(lambda: on.switch.playing)
+        on.switch.heard(leg)
+        await on.until(lambda: on.switch.recording)
+        on.switch.hang_up_by(leg)
+        record = await on.record()
+        assert (record.outcome, [one.box for one in record.recordings]) == ("voicemail", ["store"])
+
+
 @pytest.mark.parametrize("fate", ["busy", "no_answer", "declined"])
 async def test_a_customer_who_is_not_reached_leads_to_the_dispatcher(fate: str) -> None:
     async with stage() as on:

@@ -60,7 +60,7 @@ WRONG = [
     ("- ask: flow\n  method: GET\n  form: json", "", "script.form"),
     ("- ask: flow\n  codes: { one: [] }", "", "script.form"),
     ("- ask: flow\n  send: [caller, phone]", "", "script.form"),
-    ("- dial: Bo", "", "call.number"),
+    ("- dial: B o", "", "call.number"),
     ("- dial: '+3225550101'\n  accept: 1", "", "script.form"),
     ("- dial: '+3225550101'\n  caller_id: me", "", "call.number"),
     ("- hours: whenever", "", "script.hours"),
