@@ -118,6 +118,7 @@ async def test_the_key_that_dialled_does_not_leak_into_the_bridge(board: Board, 
 async def test_events_come_in_order_and_each_leg_ends_once(board: Board, customer: SoftPhone):
     async with SoftPhone("+32480123456", board.port) as courier:
         await courier.call("+3225551000")
+        await courier.hears(1_000.0)
         for key in "1#":
             courier.press(key)
         await customer.take()

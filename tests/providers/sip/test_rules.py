@@ -315,6 +315,8 @@ def test_the_minute_and_the_day_are_limited_and_begin_anew():
         limits.charge(0.3, 62_000)
     limits.charge(0.3, 86_400_000)
     assert limits.spent == pytest.approx(0.3)
+    limits.refund(0.3)
+    assert limits.spent == 0.0
 
 
 @pytest.mark.parametrize(
