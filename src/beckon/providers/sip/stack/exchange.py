@@ -11,8 +11,9 @@ from beckon.providers.sip import wire
 from beckon.providers.sip.link import Link
 from beckon.providers.sip.settings import SipSettings, TrunkSettings
 from beckon.providers.sip.stack.access import Access, Denied
+from beckon.providers.sip.stack.dialogs import Dialog, DialogEars
+from beckon.providers.sip.stack.loop import Headers, Refusal, SipLoop
 from beckon.providers.sip.stack.registrar import EXPIRES_MAX, EXPIRES_MIN, EXPIRES_USUAL, Registrar
-from beckon.providers.sip.stack.sippy_stack import Dialog, DialogEars, Headers, Refusal, SipLoop
 
 #: How long goodbyes may take before the process ends all the same.
 _GOODBYE_S = 2.0
