@@ -5,7 +5,7 @@ import gc
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from beckon.authoring import facts_of
 from beckon.carrier import Carrier
 from beckon.core.clock import Clock, SystemClock
 from beckon.core.errors import BeckonError, Misconfigured
-from beckon.core.event import Event
+from beckon.core.event import Event, Json
 from beckon.core.ids import secret
 from beckon.doors import console, customer, hooks
 from beckon.doors.api import routes as api
@@ -32,7 +32,9 @@ from beckon.doors.api.parts import ApiParts, Health
 from beckon.doors.customer.book import StoredLinks
 from beckon.intake.accept import Intake
 from beckon.intake.journal import TableJournal
+from beckon.journeys.journey import Journey
 from beckon.journeys.journey import found as found_journeys
+from beckon.journeys.part import Allowed, JourneyParts
 from beckon.maintenance import Maintenance
 from beckon.outbox.connections import PooledConnections
 from beckon.outbox.queue import Queue
@@ -47,8 +49,8 @@ from beckon.web import problems, static
 from beckon.web.bodies import Receive
 from beckon.web.live import Hub
 from beckon.web.sessions import Sessions
-from beckon.worker import Wheel, settle
-from beckon.workspaces import Library, Workspaces, open_workspace
+from beckon.worker import Wheel, ask, settle
+from beckon.workspaces import Library, Workspaces, open_workspace, read_settings
 
 log = logging.getLogger("beckon.app")
 
@@ -68,12 +70,15 @@ class Beckon:
         clock: Clock | None = None,
         extra_routes: Sequence[BaseRoute] = (),
         exclusive: bool = True,
+        journeys: Mapping[str, Journey] | None = None,
     ) -> None:
         self.settings = settings
+        #: what it is for: those that were found, unless others are given.
+        self.journeys = found_journeys() if journeys is None else journeys
         self.clock: Clock = clock or SystemClock()
         self._extra_routes = list(extra_routes)
         self.folder = Path(settings.workspace)
-        self.database: Database = open_database(settings.database_url)
+        self.database: Database = open_database(settings.store_url)
         engine = self.database.engine
         if isinstance(engine, SqliteEngine | PostgresEngine):
             engine.exclusive = exclusive
@@ -93,11 +98,13 @@ class Beckon:
             on_queued=self._queued,
             on_topics=self._topics,
             turn_events_max=settings.turn_events_max,
+            parts=[journey.part() for journey in self.journeys.values() if journey.part is not None],
         )
         self.intake = Intake(self.database, self.journal, self.clock, self.wheel.wake)
         self.wheel.intake = self.intake
         self.carrier: Carrier | None = None
         self.maintenance = Maintenance(self.database, self.clock, settings)
+        self.keys = Keys(self.database, self.clock, settings.key_cache_s)
         self._link_key = b""
         self._running: list[asyncio.Task[None]] = []
         self._starlette: Starlette | None = None
@@ -116,6 +123,7 @@ class Beckon:
     async def _open(self) -> None:
         sys.setswitchinterval(_SWITCH_S)
         gc.set_threshold(*_COLLECT)
+        read_settings(self.folder)  # a folder that is none is said before anything is made in it
         await self.database.open()
         for name in await migrate(self.database):
             log.info("migrated: %s", name)
@@ -126,11 +134,14 @@ class Beckon:
             database=self.database,
             clock=self.clock,
             event_types={
-                type_: schema for journey in found_journeys().values() for type_, schema in journey.event_types.items()
+                type_: schema for journey in self.journeys.values() for type_, schema in journey.event_types.items()
             },
+            own_types=tuple(type_ for journey in self.journeys.values() for type_ in journey.own_types),
         )
         self._connect(library)
         self.workspaces.add(library)
+        console_parts = self._console()
+        journey_parts = self._for_journeys(console_parts)
         in_flight = await self.queue.open()
         await self.wheel.open()
         self.carrier = Carrier(
@@ -140,14 +151,33 @@ class Beckon:
             queue=self.queue,
             memory=self.wheel.memory,
             intake=self.intake,
-            acts={},
+            acts={
+                name: act
+                for journey in self.journeys.values()
+                if journey.acts is not None
+                for name, act in journey.acts(journey_parts).items()
+            },
             address=self.settings.address,
             link_key=self._link_key,
             in_flight_max=self.settings.in_flight_max,
         )
         self.wheel.carrier = self.carrier
         await self.carrier.recover(in_flight)
-        self._starlette = self._doors()
+        panels = [
+            panel
+            for journey in self.journeys.values()
+            if journey.panels is not None
+            for panel in journey.panels(journey_parts)
+        ]
+        self._starlette = self._doors(
+            msgspec.structs.replace(console_parts, panels=tuple(panels)),
+            [
+                route
+                for journey in self.journeys.values()
+                if journey.routes is not None
+                for route in journey.routes(journey_parts)
+            ],
+        )
         gc.collect()
         gc.freeze()  # what is here now stays: the collector need not look at it again
 
@@ -164,11 +194,15 @@ class Beckon:
         """Finish what is in hand; what waits, waits in the store."""
         self.hub.close()
         if self.carrier is not None:
-            await self.carrier.close(self.settings.drain_s)
+            self.carrier.begin_nothing()
         self.wheel.close()
         self.maintenance.close()
+        # The wheel first: a turn that is being written hands over the messages that it admitted, and the carrier
+        # waits for them.
         if self._running:
             await asyncio.wait(self._running, timeout=self.settings.drain_s)
+        if self.carrier is not None:
+            await self.carrier.close(self.settings.drain_s)
         await self.intake.close()
         for task in self._running:
             task.cancel()
@@ -225,10 +259,43 @@ class Beckon:
 
     # The HTTP side.
 
-    def _doors(self) -> Starlette:
-        keys = Keys(self.database, self.clock, self.settings.key_cache_s)
+    def _console(self) -> console.ConsoleParts:
+        return console.ConsoleParts(
+            reader=self.database,
+            accept=self._accept_one,
+            sessions=self.sessions,
+            hub=self.hub,
+            clock=self.clock,
+            library=self._shelf,
+            cards=tuple(card for journey in self.journeys.values() for card in journey.cards),
+            rail=tuple((one.path, one.icon, one.word) for journey in self.journeys.values() for one in journey.rail),
+        )
+
+    def _for_journeys(self, console_parts: console.ConsoleParts) -> JourneyParts:
+        return JourneyParts(
+            reader=self.database,
+            clock=self.clock,
+            workspaces=self.workspaces,
+            hub=self.hub,
+            settle=self.settle,
+            ask=self._ask,
+            allow=self._allow,
+            signed=lambda view: console.signed(console_parts, view),
+            address=self.settings.address,
+            link_key=self._link_key,
+            body_size_bytes_max=self.settings.body_size_bytes_max,
+        )
+
+    async def _ask(self, event: Event, timeout_s: float) -> Json:
+        return await ask(self.wheel, self.intake, event, timeout_s)
+
+    async def _allow(self, authorization: str, scope: str) -> Allowed:
+        key = await self.keys.check(authorization, scope)
+        return Allowed(key.workspace, key.label)
+
+    def _doors(self, console_parts: console.ConsoleParts, of_journeys: Sequence[BaseRoute]) -> Starlette:
         self._events = EventsDoor(
-            keys=keys,
+            keys=self.keys,
             workspaces=self.workspaces,
             intake=self.intake,
             database=self.database,
@@ -245,24 +312,14 @@ class Beckon:
                     reader=self.database,
                     settle=self.settle,
                     workspaces=self.workspaces,
-                    keys=keys,
+                    keys=self.keys,
                     clock=self.clock,
                     facts=facts_of,
                     health=self._line,
                     body_size_bytes_max=self.settings.body_size_bytes_max,
                 )
             ),
-            *console.routes(
-                console.ConsoleParts(
-                    reader=self.database,
-                    accept=self._accept_one,
-                    sessions=self.sessions,
-                    hub=self.hub,
-                    clock=self.clock,
-                    library=self._shelf,
-                    cards=tuple(card for journey in found_journeys().values() for card in journey.cards),
-                )
-            ),
+            *console.routes(console_parts),
             *customer.routes(
                 customer.CustomerDoor(
                     book=StoredLinks(self.database, self.workspaces, self.intake.accept),
@@ -270,6 +327,7 @@ class Beckon:
                     clock=self.clock,
                 )
             ),
+            *of_journeys,
             *static.routes(),
             *self._extra_routes,
         ]
@@ -334,6 +392,8 @@ class Beckon:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         self.start()
+        name = self.workspaces.all()[0].settings.name
+        log.info("%s at %s; the team signs in at %s/console/", name, self.settings.address, self.settings.address)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.close()

@@ -28,7 +28,7 @@ def facts_of(library: Library) -> checking.Library:
         settings=library.settings,
         templates=library.templates,
         event_types=event_types,
-        acts=frozenset(library.acts),
+        acts=frozenset(library.acts).union(*(journey.act_names for journey in found_journeys().values())),
         channels=tuple(channel for channel in library.settings.channels if channel in library.channels),
     )
 

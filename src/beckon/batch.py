@@ -5,16 +5,17 @@ rows, so what it wrote last is what is there.
 """
 
 from collections import OrderedDict
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from beckon.core.command import Send
 from beckon.core.contact import Contact
 from beckon.core.delivery import Delivery
-from beckon.core.event import Event
+from beckon.core.event import Event, Json
 from beckon.flows.definition import Flow
 from beckon.flows.run import Run
+from beckon.inbox import conversation as talks
 from beckon.inbox.conversation import Conversation
 from beckon.inbox.entries import Entry
 from beckon.messaging.contacts import Reference
@@ -134,6 +135,10 @@ class Batch:
         self.timers_due = 0
         #: (workspace, topic) to tell the live pages about
         self.topics: set[tuple[str, str]] = set()
+        #: journey's name → what its part has loaded
+        self.rooms: dict[str, Any] = {}
+        #: the event's position → what whoever asked with it is told
+        self.answers: dict[int, Json] = {}
         self.next_entry = first_entry
 
     # Loading: each asks for what is neither in this turn nor in memory.
@@ -227,7 +232,20 @@ class Batch:
                     missing.append(key)
         return missing
 
+    def contact(self, event: Event) -> Contact | None:
+        """Whom an event is about; None: nobody that is known."""
+        return self.contacts.get(self.contact_of.get(event.position, ""))
+
     # Changing.
+
+    def answer(self, event: Event, value: Json) -> None:
+        """What whoever asked with this event is told, once the turn is durable."""
+        self.answers[event.position] = value
+
+    def post(self, entry: Entry, contact: Contact) -> None:
+        """Append an entry, and bring its conversation up to date."""
+        self.put_entry(entry, contact)
+        self.put_conversation(talks.add(self.conversation(contact), (entry,)))
 
     def put_contact(self, contact: Contact) -> None:
         """Keep a new or changed contact, and the addresses that it has now."""
@@ -242,6 +260,16 @@ class Batch:
                     self.changes.insert_new(
                         ADDRESSES, (contact.workspace, address.channel, address.external_id, contact.id)
                     )
+
+    def claim_address(self, contact: Contact, channel: str, external_id: str) -> Contact | None:
+        """The address leads to this contact from now on; gives the one to whom it led before."""
+        key = address_key(contact.workspace, channel, external_id)
+        before = self.addresses.get(key)
+        if before is None or before == contact.id:
+            return None
+        self.addresses[key] = contact.id
+        self.changes.upsert(ADDRESSES, (contact.workspace, channel, external_id, contact.id))
+        return self.contacts.get(before)
 
     def put_delivery(self, delivery: Delivery) -> None:
         """Keep a new or changed delivery."""

@@ -82,6 +82,16 @@ def key_revoke(label: str) -> None:
     click.echo(f"Revoked: {asyncio.run(revoke_keys(label))}")
 
 
+@key.command("vapid")
+def key_vapid() -> None:
+    """Make a key for Web Push: the private one for your environment, the public one that browsers subscribe with."""
+    from beckon.starting import make_vapid_key
+
+    private, public = make_vapid_key()
+    click.echo(f"vapid_private_key (a secret): {private}")
+    click.echo(f"public key: {public}")
+
+
 @cli.group()
 def new() -> None:
     """Scaffold what is found by scanning."""

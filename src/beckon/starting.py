@@ -1,11 +1,14 @@
 """Starting: an example workspace, its first owner, its keys. What ``beckon init`` and ``beckon key`` do."""
 
 import shutil
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from beckon.core.clock import SystemClock
 from beckon.core.errors import Misconfigured, Refused
@@ -17,7 +20,7 @@ from beckon.store.changes import Changes
 from beckon.store.database import Database, open_database
 from beckon.store.migrations import migrate
 from beckon.store.tables import API_KEYS, PEOPLE
-from beckon.web.sessions import Person, hash_password, person_row
+from beckon.web.sessions import Person, person_row
 from beckon.workspaces import read_settings
 
 #: What a journey's folder may bring into a workspace.
@@ -93,7 +96,7 @@ async def init_workspace(folder: Path, *, email: str = "") -> Made:
     """Write the example, and into its database a first owner and a key."""
     files = write_example(folder)
     settings = read_settings(folder)
-    database = await _opened(_settings_of(folder))
+    database = await _opened(msgspec.structs.replace(from_environment(), workspace=str(folder)))
     try:
         token = await new_key(database, settings.workspace, "first", "events read write definitions")
         made = Made(files, token)
@@ -126,7 +129,7 @@ async def new_person(
     """Make somebody who can sign in."""
     person = Person(fresh("per"), workspace, email.strip().lower(), name or email.partition("@")[0], role)
     changes = Changes()
-    changes.insert(PEOPLE, person_row(person, hash_password(password), SystemClock().now_ms()))
+    changes.insert(PEOPLE, person_row(person, password, SystemClock().now_ms()))
     await database.commit(changes)
     return person
 
@@ -143,11 +146,14 @@ async def make_key(label: str, scopes: str) -> str:
 
 
 async def revoke_keys(label: str) -> int:
-    """``beckon key revoke``: how many keys of this label were in use."""
+    """``beckon key revoke``: how many keys of this label were in use. Raises ``Refused`` when there was none."""
     settings = from_environment()
+    read_settings(Path(settings.workspace))
     database = await _opened(settings)
     try:
         rows = await database.fetch("SELECT count(*) FROM api_keys WHERE label = ? AND revoked_ms IS NULL", (label,))
+        if not rows[0][0]:
+            raise Refused("key.unknown", f"no key in use has the label {label!r}")
         changes = Changes()
         changes.execute(
             "UPDATE api_keys SET revoked_ms = ? WHERE label = ? AND revoked_ms IS NULL",
@@ -159,15 +165,8 @@ async def revoke_keys(label: str) -> int:
         await database.close()
 
 
-def _settings_of(folder: Path) -> ServerSettings:
-    settings = from_environment()
-    if settings.database_url == ServerSettings().database_url:
-        return msgspec.structs.replace(settings, database_url=f"sqlite:///{folder}/beckon.db")
-    return settings
-
-
 async def _opened(settings: ServerSettings) -> Database:
-    database = open_database(settings.database_url)
+    database = open_database(settings.store_url)
     await database.open()
     await migrate(database)
     return database
@@ -181,3 +180,12 @@ def _block(providers: Mapping[str, Mapping[str, Any]]) -> str:
         lines.append(f"\n  {name}:")
         lines += [f"\n    {key}: {msgspec.json.encode(value).decode()}" for key, value in fields.items()]
     return "".join(lines)
+
+
+def make_vapid_key() -> tuple[str, str]:
+    """A fresh key for Web Push, private and public, as base64url writes them (RFC 8292)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    number = key.private_numbers().private_value.to_bytes(32, "big")
+    point = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    private, public = [urlsafe_b64encode(octets).rstrip(b"=").decode() for octets in (number, point)]
+    return private, public

@@ -12,14 +12,15 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from beckon.batch import Batch, Memory
+from beckon.batch import Batch, Memory, Recent
 from beckon.carrier import Carrier, Ready
 from beckon.core.clock import Clock
 from beckon.core.errors import BeckonError, Unavailable
-from beckon.core.event import Event
+from beckon.core.event import Event, Json
 from beckon.effects import Effects
 from beckon.intake.accept import Accepted, Intake
 from beckon.intake.journal import TableJournal
+from beckon.journeys.part import Part
 from beckon.outbox.queue import Item, Queue
 from beckon.store.changes import Changes, Row
 from beckon.store.database import Database
@@ -48,6 +49,7 @@ class Wheel:
         on_queued: Callable[[], None],
         on_topics: Callable[[set[tuple[str, str]], int], None],
         turn_events_max: int = 500,
+        parts: Sequence[Part] = (),
     ) -> None:
         self._database = database
         self._journal = journal
@@ -58,12 +60,15 @@ class Wheel:
         self._on_topics = on_topics
         self._events_max = turn_events_max
         self.memory = Memory()
-        self._effects = Effects(workspaces, queue)
+        self._effects = Effects(workspaces, queue, parts)
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
         self._next_entry = 1
         self._next_timer_ms: int | None = None
         self._settling: list[tuple[int, asyncio.Future[None]]] = []
+        #: the event's position → what its turn answered; the newest ones
+        self._answers: Recent[Json] = Recent()
+        self._asking: dict[int, asyncio.Future[Json]] = {}
         self.intake: Intake | None = None
         self.carrier: Carrier | None = None
         #: all events up to this position are done.
@@ -143,6 +148,22 @@ class Wheel:
         self._wake.set()
         await future
 
+    async def answer(self, position: int, timeout_s: float) -> Json:
+        """What was answered to the event at this position; None: nothing in time, or nothing that is still known."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.settled(position)
+                known = self._answers.get(str(position))
+                if known is not None:
+                    return known
+                # A flow may answer later than the event's own turn: when what it called has come back.
+                asking = self._asking.setdefault(position, asyncio.get_running_loop().create_future())
+                return await asyncio.shield(asking)
+        except TimeoutError:
+            return None
+        finally:
+            self._asking.pop(position, None)
+
     @property
     def quiet(self) -> bool:
         """Nothing to turn: every event is done, and no timer is due."""
@@ -203,6 +224,7 @@ class Wheel:
             await self._effects.follow(batch)
             if self.carrier is not None and batch.outbox:
                 admitted = self.carrier.admit(batch.outbox.values(), batch.contacts, batch.deliveries, batch.changes)
+            self._effects.write(batch)
             changes = batch.written()
             for due_ms, kind, subject in timers:
                 changes.delete(TIMERS, (due_ms, kind, subject))
@@ -215,6 +237,7 @@ class Wheel:
                 self.carrier.release(admitted)
             # What was changed in memory is not what the table says.
             self.memory.forget()
+            self._effects.forget()
             if batch.withdrawn:
                 self._queue.restore(batch.withdrawn)
                 self._on_queued()
@@ -243,6 +266,11 @@ class Wheel:
         self._queue.offer(items)
         if items or batch.withdrawn:  # what was withdrawn may have stood in the way of others
             self._on_queued()
+        for position, value in batch.answers.items():
+            self._answers.put(str(position), value)
+            asking = self._asking.get(position)
+            if asking is not None and not asking.done():
+                asking.set_result(value)
         self._reached(up_to)
         self._on_topics(batch.topics, up_to)
 
@@ -306,3 +334,9 @@ async def settle(wheel: Wheel, intake: Intake, events: Sequence[Event]) -> list[
     answers = await intake.accept(events)
     await wheel.settled(max(answer.position for answer in answers))
     return answers
+
+
+async def ask(wheel: Wheel, intake: Intake, event: Event, timeout_s: float) -> Json:
+    """Accept, and wait for what is answered; None: nobody answered in time. It is durable all the same."""
+    [accepted] = await intake.accept([event])
+    return await wheel.answer(accepted.position, timeout_s)

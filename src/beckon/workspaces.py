@@ -61,6 +61,8 @@ class Library:
 
     def __init__(self, workspace: str, settings: WorkspaceSettings, folder: Path) -> None:
         self.workspace = workspace
+        #: types that only we say here, by how they begin: the line's, and the journeys'
+        self.own_types: tuple[str, ...] = OWN_TYPES
         #: those in force: the folder's, and over them what was uploaded.
         self.settings = settings
         self.of_folder = settings
@@ -216,14 +218,21 @@ def parse_settings(text: str, of_folder: WorkspaceSettings) -> WorkspaceSettings
 
 
 async def open_workspace(
-    folder: Path, *, database: Database, clock: Clock, event_types: Mapping[str, Mapping[str, Any]]
+    folder: Path,
+    *,
+    database: Database,
+    clock: Clock,
+    event_types: Mapping[str, Mapping[str, Any]],
+    own_types: tuple[str, ...] = (),
 ) -> Library:
     """Read a workspace's folder, take over what was uploaded, and note every new version.
 
-    ``event_types``: the journeys' types with their schemas. Raises ``Misconfigured`` naming the file and the line.
+    ``event_types``: the journeys' types with their schemas; ``own_types``: those that only we say.
+    Raises ``Misconfigured`` naming the file and the line.
     """
     settings = read_settings(folder)
     library = Library(settings.workspace, settings, folder)
+    library.own_types = (*OWN_TYPES, *own_types)
     for type_, document in event_types.items():
         library.schemas[type_] = Schema(type_, document) if document else None
     found = _definitions(folder)

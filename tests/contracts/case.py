@@ -6,12 +6,22 @@ from typing import Any
 
 import msgspec
 
+from beckon.core.exchange import Connections
 from beckon.core.message import Rendered
 from beckon.providers.registry import found
 
 
 def _nothing(_: Any) -> None:
     """Nothing to prepare."""
+
+
+def _wrong(_: str) -> str:
+    return "wrong"
+
+
+def _through(connections: Connections) -> Connections:
+    """Nothing stands between."""
+    return connections
 
 
 class Case(msgspec.Struct, kw_only=True, frozen=True):
@@ -23,12 +33,16 @@ class Case(msgspec.Struct, kw_only=True, frozen=True):
     bad_address: str
     #: every error code of the twin → the kind that it must become
     errors: dict[str, str]
-    #: the header with the webhook's signature
-    signature_header: str
+    #: the header with the webhook's signature; empty: the party posts none
+    signature_header: str = ""
     #: a signature of our own is good for so long; 0: the provider's scheme has no time in it
     replay_window_s: int = 0
     #: the receipts of a message that arrives, in order
     receipts: tuple[str, ...] = ("sent", "delivered")
+    #: another value than the party's for a secret, as well written as it
+    wrong_secret: Callable[[str], str] = _wrong
+    #: what stands between the channel and an answer that is always the same: whoever wants a token first is given one
+    behind: Callable[[Connections], Connections] = _through
     #: a second try of the same delivery is shown once
     idempotent: bool = False
     #: what the operator does with the party before the first message

@@ -26,7 +26,7 @@ HTTP = only(lambda provider: "base_url" in provider.settings.__struct_fields__)
 
 
 async def answered(stand: Stand, reply: Reply) -> BeckonError | None:
-    channel = stand.open(stand.settings, AnsweringConnections(reply))
+    channel = stand.open(stand.settings, stand.case.behind(AnsweringConnections(reply)))
     try:
         await channel.send(stand.outbound(stand.case.template))
     except BeckonError as error:

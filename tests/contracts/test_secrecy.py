@@ -47,10 +47,10 @@ async def test_errors_and_logs_hold_nothing_personal(stand: Stand, caplog: pytes
             await stand.channel.send(stand.outbound(rendered))
         except BeckonError as error:
             said += [str(error), repr(error), error.why, error.code, repr(error.__cause__)]
-    await stand.twin.reply(stand.case.address, TEXT)
-    await stand.settle()
-    request = stand.posted[-1]
-    for name in stand.provider.secrets:
+    if stand.provider.read_webhook is not None:
+        await stand.twin.reply(stand.case.address, TEXT)
+        await stand.settle()
+    for name, request in [(name, request) for name in stand.provider.secrets for request in stand.posted[-1:]]:
         try:
             stand.read(request, stand.with_settings(**{name: "other"}))
         except BeckonError as error:

@@ -216,9 +216,10 @@ async def test_no_answer_in_time_is_doubtful_and_the_party_knows_how_often_it_wa
 
 async def test_a_wrong_key_is_the_operator_s_affair(stand: Stand):
     for name in stand.provider.secrets:
-        if name not in stand.twin.settings("http://sandbox.test"):
+        given = stand.twin.settings("http://sandbox.test")
+        if name not in given:
             continue
-        channel = stand.open(stand.with_settings(**{name: "wrong"}))
+        channel = stand.open(stand.with_settings(**{name: stand.case.wrong_secret(str(given[name]))}))
         try:
             await channel.send(stand.outbound(stand.case.template))
         except Misconfigured:

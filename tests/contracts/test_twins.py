@@ -46,6 +46,9 @@ async def test_http_parties_are_mounted_side_by_side():
             "/whatsapp/v23.0/1/messages": 401,
             "/twilio/2010-04-01/Accounts/AC1/Messages.json": 401,
             "/oem/v1/messages": 401,
+            "/webpush/send/ann": 401,
+            "/fcm/v1/projects/garage-vermeulen/messages:send": 401,
+            "/fcm/token": 400,
             "/nobody": 404,
         }
         for path, status in answers.items():

@@ -8,7 +8,9 @@ from beckon.core.errors import Misconfigured, Refused
 from beckon.core.event import Event
 from beckon.messaging.channel import WebhookRequest
 from beckon.messaging.contacts import inbound
-from tests.contracts.conftest import Stand
+from tests.contracts.conftest import Stand, only
+
+pytestmark = only(lambda provider: provider.read_webhook)
 
 
 async def posted(stand: Stand) -> WebhookRequest:

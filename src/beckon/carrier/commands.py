@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -11,6 +11,7 @@ from beckon.carrier.outcomes import Outcomes, defect
 from beckon.core.clock import Clock
 from beckon.core.command import Call, Http
 from beckon.core.errors import BeckonError, Misconfigured, Refused, Unavailable
+from beckon.journeys.part import Called, JourneyAct
 from beckon.outbox.queue import Item
 from beckon.outbox.retry import Policy, Retry, decide
 from beckon.providers.provider import retry_after_s
@@ -18,14 +19,13 @@ from beckon.workspaces import Workspaces
 
 log = logging.getLogger("beckon.carrier")
 
-#: An act that a ``call:`` step may name: (arguments, workspace) → result.
-Act = Callable[[Mapping[str, Any], str], Awaitable[Any]]
-
 
 class Commands:
     """Carries out ``http:`` and ``call:`` steps."""
 
-    def __init__(self, clock: Clock, workspaces: Workspaces, outcomes: Outcomes, acts: Mapping[str, Act]) -> None:
+    def __init__(
+        self, clock: Clock, workspaces: Workspaces, outcomes: Outcomes, acts: Mapping[str, JourneyAct]
+    ) -> None:
         self._clock = clock
         self._workspaces = workspaces
         self._outcomes = outcomes
@@ -88,11 +88,16 @@ class Commands:
 
     async def _call(self, command: Call) -> Any:
         library = self._workspaces.get(command.workspace)
-        act = self._acts.get(command.act) or (library.acts.get(command.act) if library is not None else None)
-        if act is None:
+        act = self._acts.get(command.act)
+        step = library.acts.get(command.act) if library is not None else None
+        if act is not None:
+            doing = act(Called(command.workspace, command.arguments, command.id))
+        elif step is not None:
+            doing = step(command.arguments, command.workspace)
+        else:
             raise Misconfigured("call.act", f"there is no act named {command.act!r}")
         try:
-            result = await asyncio.wait_for(act(command.arguments, command.workspace), 60)
+            result = await asyncio.wait_for(doing, 60)
             msgspec.json.encode(result)  # what can't be kept is the act's failure, not the outcome's loss
             return result
         except TimeoutError as error:

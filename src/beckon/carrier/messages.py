@@ -10,7 +10,7 @@ from beckon.carrier.gates import Gates
 from beckon.carrier.outcomes import Outcomes
 from beckon.core.clock import Clock
 from beckon.core.delivery import Choice, Delivery
-from beckon.core.errors import BeckonError, Misconfigured, Unavailable
+from beckon.core.errors import BeckonError, Misconfigured, Refused, Unavailable
 from beckon.core.message import Handed, Outbound
 from beckon.outbox.queue import Item
 from beckon.outbox.retry import Policy, Retry, decide
@@ -94,6 +94,8 @@ class Messages:
             self._gates.failed(ready.key, error)
         elif isinstance(error, Misconfigured):
             log.error("%s needs the operator: %s", ready.choice.provider, error)
+        elif isinstance(error, Refused) and error.gone:
+            fields["gone"] = ready.to
         policy = Policy(attempts_max=settings.attempts_max, first_delay_ms=settings.first_delay_ms)
         decision = decide(policy, error, item.attempt + 1, self._clock.now_ms())
         if isinstance(decision, Retry):

@@ -10,7 +10,7 @@ import msgspec
 
 from beckon.batch import Memory
 from beckon.carrier.choosing import Choosing, Ready, unsaid
-from beckon.carrier.commands import Act, Commands
+from beckon.carrier.commands import Commands
 from beckon.carrier.gates import Gates
 from beckon.carrier.messages import Messages
 from beckon.carrier.outcomes import Outcomes, defect
@@ -20,6 +20,7 @@ from beckon.core.contact import Contact
 from beckon.core.delivery import Choice, Delivery
 from beckon.core.errors import BeckonError, Unavailable
 from beckon.intake.accept import Intake
+from beckon.journeys.part import JourneyAct
 from beckon.messaging.choose import Open
 from beckon.outbox.queue import Item, Queue, claim, removed
 from beckon.store.changes import Changes
@@ -47,7 +48,7 @@ class Carrier:
         queue: Queue,
         memory: Memory,
         intake: Intake,
-        acts: Mapping[str, Act],
+        acts: Mapping[str, JourneyAct],
         address: str,
         link_key: bytes,
         in_flight_max: int = 512,
@@ -116,10 +117,14 @@ class Carrier:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._pause_s())
 
-    async def close(self, drain_s: float) -> None:
-        """Begin nothing more, and wait for what is in flight, but not for ever."""
+    def begin_nothing(self) -> None:
+        """Begin nothing more: ``run`` ends with what it is just claiming."""
         self._closing = True
         self._wake.set()
+
+    async def close(self, drain_s: float) -> None:
+        """Begin nothing more, and wait for what is in flight, but not for ever."""
+        self.begin_nothing()
         loop = asyncio.get_running_loop()
         until = loop.time() + drain_s
         while loop.time() < until:

@@ -60,7 +60,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     channel: str
     provider: str
     at_ms: int
-    #: sent, refused, unavailable, unsupported, misconfigured, doubtful
+    #: sent, refused, gone (the address is nobody's any more), unavailable, unsupported, misconfigured, doubtful
     outcome: str
     code: str = ""
     why: str = ""

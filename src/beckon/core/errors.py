@@ -32,6 +32,11 @@ class Refused(BeckonError):
 
     kind = "refused"
 
+    def __init__(self, code: str, why: str, *, field: str | None = None, gone: bool = False) -> None:
+        super().__init__(code, why, field=field)
+        #: True where the address is nobody's any more (an app that was removed): it is not tried again, by any message.
+        self.gone = gone
+
 
 class Unavailable(BeckonError):
     """It may work later."""

@@ -93,7 +93,7 @@ async def staged(
         ends.push_async_callback(connections.close)
         await twins.start()
         ends.push_async_callback(twins.stop)
-        _write(folder, twins, address, edits)
+        _write(folder, twins, address, (*edits, *([_LOCK_SCREEN] if with_page else [])))
         await beckon.open()
         ends.push_async_callback(beckon.close)
         stage, front = await _compose(beckon, twins, clock, address, connections, with_page)
@@ -110,6 +110,14 @@ async def staged(
             beckon.hub.close()
             server.should_exit = True
             await serving
+
+
+#: The demo's phone has a lock screen too, last in the order: what the seed says of the others stays as it is.
+_LOCK_SCREEN = Edit(
+    file="beckon.yaml",
+    replace="channels: [oem_app, whatsapp, sms, email]",
+    by="channels: [oem_app, whatsapp, sms, email, web_push]",
+)
 
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:
@@ -159,6 +167,7 @@ async def _compose(
     cast = Cast(
         Parts(
             address=address,
+            mounted=PROVIDERS,
             api_key=token,
             workspace=library.workspace,
             clock=clock,

@@ -15,7 +15,7 @@ from beckon.flows.definition import contact_reference
 from beckon.flows.matching import keys_of
 from beckon.inbox.entries import entry_for_status
 from beckon.messaging.consent import apply_keyword, grant, keyword
-from beckon.messaging.contacts import Reference, inbound, merge, read_reference
+from beckon.messaging.contacts import Reference, break_address, inbound, merge, read_reference
 from beckon.workspaces import Library, Workspaces
 
 #: Runs that are looked at for one whose contact an event may mean.
@@ -147,10 +147,21 @@ class People:
     def contact_changed(
         self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None
     ) -> None:
-        """What the reference says is merged already; the contact's own order of channels stands beside it."""
-        order = fields.get("channel_order")
-        if contact is not None and type(order) is list:
-            batch.put_contact(msgspec.structs.replace(contact, channel_order=tuple(map(str, order))))
+        """What the reference says is merged already; beside it stand the contact's own order of channels, and
+        ``{channel, external_id, why}`` of an address that works no longer, or (``why`` empty) works again."""
+        if contact is None:
+            return
+        order, broken = fields.get("channel_order"), fields.get("broken")
+        if type(order) is list:
+            contact = msgspec.structs.replace(contact, channel_order=tuple(map(str, order)))
+            batch.put_contact(contact)
+        if type(broken) is dict:
+            channel, external_id, why = [str(broken.get(name, "")) for name in ("channel", "external_id", "why")]
+            batch.put_contact(break_address(contact, channel, external_id, why))
+            # A device shows the messages of whoever said it last: two people may share one.
+            before = None if why else batch.claim_address(contact, channel, external_id)
+            if before is not None:
+                batch.put_contact(break_address(before, channel, external_id, "somebody else uses this device now"))
 
     def consented(
         self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None

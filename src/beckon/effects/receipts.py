@@ -15,6 +15,7 @@ from beckon.effects.sending import Sending, delivery_of
 from beckon.effects.talking import add
 from beckon.inbox.entries import message_entry
 from beckon.intake.journal import event_from
+from beckon.messaging.contacts import break_address
 from beckon.messaging.deliveries import after_attempt, after_receipt
 from beckon.store.database import Database, joined
 from beckon.store.tables import EARLY
@@ -119,7 +120,13 @@ class Receipts:
             return
         delivery = delivery_of(batch, event)
         if delivery is not None and contact is not None:
-            delivery = self._recorded(batch, event, delivery, fields, contact, str(fields.get("kind", "refused")))
+            gone = fields.get("gone")
+            if type(gone) is str:
+                # Before the message is asked for again: it must not meet the same address a second time.
+                contact = break_address(contact, str(fields.get("channel")), gone, str(fields.get("why", "")))
+                batch.put_contact(contact)
+            outcome = "gone" if gone else str(fields.get("kind", "refused"))
+            delivery = self._recorded(batch, event, delivery, fields, contact, outcome)
             self._sending.requeue(batch, delivery)
 
     def _recorded(

@@ -8,6 +8,7 @@ from beckon.core import command as commands
 from beckon.core.contact import Contact
 from beckon.core.errors import BeckonError
 from beckon.core.event import Event
+from beckon.core.ids import derived
 from beckon.effects.sending import FLOWS, Sending
 from beckon.effects.talking import add, tell_team
 from beckon.flows.advance import DEPTH_MAX, Advance, Matched, Outcome, Started, TimedOut, advance, begin
@@ -21,6 +22,8 @@ from beckon.outbox.queue import Item, Queue
 from beckon.store.database import within
 from beckon.workspaces import Library, Workspaces
 
+#: How far back a run's messages are looked for that still wait for their hour, in steps.
+_STEPS_BACK_MAX = 64
 #: Runs that one event may start or wake.
 RUNS_AN_EVENT_MAX = 1_000
 
@@ -41,10 +44,14 @@ class Running:
         """The runs that these events may wake, and those that their new runs would repeat."""
         waits: set[str] = set()
         runs: set[str] = set()
+        scheduled: set[str] = set()
         for event in events:
             library = self._workspaces.get(event.workspace)
             if library is None:
                 continue
+            if event.type == "run.stop_asked" and type(event.data) is dict:
+                stopping = batch.runs.get(str(event.data.get("run")))
+                scheduled.update(_deliveries_of(stopping) if stopping is not None else ())
             contact_id = batch.contact_of.get(event.position, "")
             shapes = library.shapes.get(event.type)
             if shapes:
@@ -56,6 +63,8 @@ class Running:
                 if run is not None:
                     batch.starting.setdefault(event.position, []).append((flow, run))
                     runs.add(run.id)
+        if scheduled:
+            await batch.load(deliveries=scheduled)
         if waits:
             await batch.load(waits=waits)
             for key in waits:
@@ -116,7 +125,7 @@ class Running:
     def stop_asked(
         self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None
     ) -> None:
-        """A person ends a run where it stands; what it has asked for already goes its way."""
+        """A person ends a run where it stands: what waits for its hour is called off, what is on its way goes on."""
         run = batch.runs.get(str(fields.get("run")))
         if run is None or run.workspace != event.workspace or run.status in FINAL:
             return
@@ -126,6 +135,10 @@ class Running:
         run.history = (*run.history, Taken(run.pointer, batch.now_ms, "stopped", run.ended))
         batch.put_run(run)
         self._rewire(batch, run, before, started=False)
+        for id_ in _deliveries_of(run):
+            delivery = batch.deliveries.get(id_)
+            if delivery is not None and delivery.state == "scheduled":
+                self._sending.call_off(batch, delivery)
 
     def _advance(self, batch: Batch, library: Library, run: Run, stimulus: Any, *, flow: Flow | None = None) -> None:
         if flow is None:
@@ -278,3 +291,9 @@ class Running:
             batch.topics.add((contact.workspace, f"inbox:{command.inbox}"))
         elif isinstance(command, commands.Assign):
             batch.put_conversation(talks.assign(batch.conversation(contact), inbox=command.inbox, agent=command.agent))
+
+
+def _deliveries_of(run: Run) -> list[str]:
+    """The ids that the messages of a run's newest steps have: those that may still wait for their hour."""
+    steps = range(max(0, run.steps_taken - _STEPS_BACK_MAX), run.steps_taken + 1)
+    return [derived("dlv", derived("cmd", run.id, str(number))) for number in steps]

@@ -15,7 +15,7 @@ from beckon.effects.people import People
 from beckon.effects.talking import tell_team
 from beckon.messaging.contacts import read_reference
 from beckon.outbox.queue import Item, Queue
-from beckon.workspaces import Library
+from beckon.workspaces import Library, Workspaces
 
 #: Who says what flows say.
 FLOWS = "beckon/flows"
@@ -24,9 +24,10 @@ FLOWS = "beckon/flows"
 class Sending:
     """Queues deliveries, and takes them out of the queue again."""
 
-    def __init__(self, queue: Queue, people: People) -> None:
+    def __init__(self, queue: Queue, people: People, workspaces: Workspaces) -> None:
         self._queue = queue
         self._people = people
+        self._workspaces = workspaces
 
     def address(self, batch: Batch, library: Library, contact: Contact | None, command: Send, author: str) -> None:
         """Find to whom a message goes: the run's contact, or whom the step names."""
@@ -90,7 +91,7 @@ class Sending:
     def send(self, batch: Batch, contact: Contact, command: Send, author: str) -> Delivery:
         """A new delivery, queued."""
         # Whom it goes to is settled: the row need not repeat what the step said of them.
-        command = msgspec.structs.replace(command, to=None)
+        command = msgspec.structs.replace(command, to=None, purpose=self._purpose(command))
         delivery = Delivery(
             id=derived("dlv", command.id),
             workspace=contact.workspace,
@@ -108,6 +109,13 @@ class Sending:
             delivery.state = "scheduled"
         self._put(batch, delivery, command, max(command.not_before_ms, 0))
         return delivery
+
+    def _purpose(self, command: Send) -> str:
+        """What the reader must have agreed to: an offer stays one, whatever the step that sends it says or forgets."""
+        library = self._workspaces.get(command.workspace)
+        template = library.template(command.template) if library is not None and command.template else None
+        is_offer = template is not None and template.purpose == "marketing"
+        return "marketing" if is_offer and command.purpose == "transactional" else command.purpose
 
     def _put(self, batch: Batch, delivery: Delivery, command: Send, due_ms: int) -> None:
         scheduled = due_ms > batch.now_ms
@@ -144,6 +152,14 @@ class Sending:
             batch.outbox.pop(delivery.id, None)
             batch.withdrawn.append(number)
             delivery.queued_number = 0
+
+    def call_off(self, batch: Batch, delivery: Delivery) -> None:
+        """Cancel a message that waits for its hour; one that is being carried out goes on."""
+        self.withdraw(batch, delivery)
+        if not delivery.queued_number:
+            delivery.state = "cancelled"
+            delivery.changed_ms = batch.now_ms
+            batch.put_delivery(delivery)
 
     def replied(
         self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None

@@ -23,8 +23,7 @@ def enter(batch: Batch, event: Event, contact: Contact) -> None:
 
 def add(batch: Batch, contact: Contact, entry: Entry) -> None:
     """Append an entry."""
-    batch.put_entry(entry, contact)
-    batch.put_conversation(talks.add(batch.conversation(contact), (entry,)))
+    batch.post(entry, contact)
 
 
 def tell_team(batch: Batch, contact: Contact, text: str, flow: str) -> None:

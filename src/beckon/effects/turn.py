@@ -12,22 +12,32 @@ from beckon.effects.receipts import Receipts
 from beckon.effects.running import Running
 from beckon.effects.sending import Sending
 from beckon.effects.talking import enter
+from beckon.journeys.part import Part
 from beckon.messaging.contacts import Reference
 from beckon.outbox.queue import Queue
 from beckon.store.database import Database
-from beckon.workspaces import OWN_TYPES, Library, Workspaces
+from beckon.workspaces import Library, Workspaces
 
 #: What an event of one of our own types does: (batch, library, event, its fields, whom it is about).
 Act = Callable[[Batch, Library, Event, dict[str, Any], Contact | None], None]
+
+#: The line's own timers; all others are a journey's.
+_TIMERS = frozenset({"run", "delivery"})
 
 
 class Effects:
     """The rooms' part of a turn."""
 
-    def __init__(self, workspaces: Workspaces, queue: Queue) -> None:
+    def __init__(self, workspaces: Workspaces, queue: Queue, parts: Sequence[Part] = ()) -> None:
         self._workspaces = workspaces
+        self._parts = parts
+        self._part_of: dict[str, list[Part]] = {}
+        self._part_fired = {kind: part for part in parts for kind in part.timers}
+        for part in parts:
+            for type_ in part.types:
+                self._part_of.setdefault(type_, []).append(part)
         self._people = people = People(workspaces)
-        self._sending = sending = Sending(queue, people)
+        self._sending = sending = Sending(queue, people, workspaces)
         self._running = running = Running(workspaces, queue, sending)
         self.receipts = Receipts(sending)
         self._acts: dict[str, Act] = {
@@ -53,6 +63,8 @@ class Effects:
     async def open(self, database: Database) -> None:
         """Read back what waits from turn to turn."""
         await self.receipts.open(database)
+        for part in self._parts:
+            await part.open(database)
 
     async def load(self, batch: Batch, events: Sequence[Event], timers: Sequence[tuple[Any, ...]]) -> None:
         """Fetch what these events and timers touch, and settle whom each is about."""
@@ -78,18 +90,19 @@ class Effects:
                 references[event.position] = reference
                 if reference.id:
                     contacts.add(reference.id)
-                elif reference.addresses:
+                if reference.addresses and (not reference.id or event.type == "contact.changed"):
                     addresses.setdefault(event.workspace, []).extend(
                         [(address.channel, address.external_id) for address in reference.addresses]
                     )
         for _, kind, subject in timers:
-            (runs if kind == "run" else deliveries).add(subject)
+            if kind in _TIMERS:
+                (runs if kind == "run" else deliveries).add(subject)
         await batch.load_addresses(addresses)
         if told:
             await self.receipts.load(batch, events, told, deliveries)
         for event in events:
             reference = references.get(event.position)
-            if reference is not None and not reference.id:
+            if reference is not None:
                 for address in reference.addresses:
                     key = address_key(event.workspace, address.channel, address.external_id)
                     if key in batch.addresses:
@@ -103,6 +116,11 @@ class Effects:
         for event in events:
             self._people.settle(batch, event, references.get(event.position))
         await self._running.load(batch, events)
+        for part in self._parts:
+            about = [event for event in events if event.type in part.types]
+            due = [timer for timer in timers if timer[1] in part.timers]
+            if about or due:
+                await part.load(batch, about, due)
 
     def take(self, batch: Batch, event: Event) -> None:
         """All that one event changes."""
@@ -118,6 +136,8 @@ class Effects:
             if act is None and type(fields.get("consent")) is dict:
                 self._people.said_yes(batch, event, fields["consent"], contact)
             enter(batch, event, batch.contacts[contact.id])
+        for part in self._part_of.get(event.type, ()):
+            part.take(batch, library, event)
         self._running.take(batch, library, event, fields)
         batch.topics.add((event.workspace, "events"))
 
@@ -127,6 +147,9 @@ class Effects:
             run = batch.runs.get(subject)
             if run is not None:
                 self._running.fire(batch, run)
+            return
+        if kind in self._part_fired:
+            self._part_fired[kind].fire(batch, due_ms, kind, subject)
             return
         delivery = batch.deliveries.get(subject)
         if delivery is not None:
@@ -141,9 +164,23 @@ class Effects:
             if batch.unresolved:
                 await self._sending.resolve(batch)
 
+    def write(self, batch: Batch) -> None:
+        """The rows that the journeys' parts changed."""
+        for part in self._parts:
+            if part.name in batch.rooms:
+                part.write(batch)
+
     def remember(self, batch: Batch) -> None:
         """After the commit: what waits from turn to turn."""
         self.receipts.remember(batch)
+        for part in self._parts:
+            if part.name in batch.rooms:
+                part.remember(batch)
+
+    def forget(self) -> None:
+        """The turn was not written: believe the tables again."""
+        for part in self._parts:
+            part.forget()
 
     def _concerns(self, event: Event) -> bool:
         """Whether anything here acts on an event of this type; the journal keeps the others all the same."""
@@ -153,7 +190,8 @@ class Effects:
         type_ = event.type
         return (
             type_ in self._acts
+            or type_ in self._part_of
             or type_ in library.shapes
             or bool(library.flows_on(type_))
-            or type_.startswith(OWN_TYPES)
+            or type_.startswith(library.own_types)
         )

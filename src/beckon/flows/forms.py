@@ -20,7 +20,7 @@ _OF_CEL_TOO = frozenset({"let", "loop", "package", "namespace", "return", "var",
 RESERVED = _OF_RUNS | _OF_LIQUID | _OF_CEL | _OF_CEL_TOO
 
 PURPOSES = ("transactional", "marketing")
-CHANNELS = ("best", "oem_app", "whatsapp", "sms", "email")
+CHANNELS = ("best", "oem_app", "whatsapp", "sms", "email", "web_push", "fcm")
 ENTRIES = ("note", "results", "status", "error")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 

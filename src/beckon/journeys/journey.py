@@ -1,12 +1,13 @@
 """Journey: what the product is for, as a folder of one shape; and how the folders are found.
 
 A journey's package offers ``JOURNEY``. Its folder holds what a workspace starts with (``flows``, ``templates``,
-``mappings``, ``schemas``, ``tests``), and beside that its pure rules, its README and, where it has them, its pages.
+``mappings``, ``schemas``, ``tests``), and beside that its pure rules, its README and, where it has them, its part in
+the wheel's turns, its dialect and its pages (``part.py`` says what those are handed).
 Nothing is registered by hand: packages beside this file, and packages that offer the entry point ``beckon.journeys``.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -18,10 +19,21 @@ import beckon.journeys
 from beckon.core.errors import Misconfigured
 from beckon.core.offered import offered
 from beckon.inbox.cards import Card
+from beckon.inbox.panels import Panel
+from beckon.journeys.part import JourneyAct, JourneyParts, Part, Routes
 
 GROUP = "beckon.journeys"
 _JOURNEYS_MAX = 100
 _SCHEMA_BYTES_MAX = 262_144
+
+
+class Rail(msgspec.Struct, frozen=True):
+    """A page of a journey in the console's rail: ``Rail("/console/members", "star", "Members")``."""
+
+    path: str
+    #: an icon of ``web/marks.html``.
+    icon: str
+    word: str
 
 
 class Journey(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,10 +49,20 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     event_types: dict[str, dict[str, Any]] = {}
     #: how its results are laid out in a conversation.
     cards: tuple[Card, ...] = ()
-    #: its routes for customers, called once by ``app`` with what pages need; None: it has no pages.
-    pages: Callable[..., Any] | None = None
+    #: types that only Beckon says for it, by how they begin: ``("points.",)``; a door refuses them from outside.
+    own_types: tuple[str, ...] = ()
+    #: makes its part in the wheel's turns; None: it has no rows of its own.
+    part: Callable[[], Part] | None = None
+    #: its routes: customers' pages, a vendor's dialect, pages of the console; None: it has none.
+    routes: Routes | None = None
     #: what it adds beside a conversation in the team's view; None: nothing.
-    panels: Callable[..., Any] | None = None
+    panels: Callable[[JourneyParts], Sequence[Panel]] | None = None
+    #: what a flow's ``call:`` step may do with it, by name: ``loyalty.issue``.
+    acts: Callable[[JourneyParts], Mapping[str, JourneyAct]] | None = None
+    #: the names of those acts, for checking flows without a server.
+    act_names: frozenset[str] = frozenset()
+    #: its entries in the console's rail.
+    rail: tuple[Rail, ...] = ()
 
 
 def read_event_types(folder: Path) -> dict[str, dict[str, Any]]:

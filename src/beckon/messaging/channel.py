@@ -1,7 +1,7 @@
 """Channel: what every way to reach a contact looks like from inside, and what a provider's folder must offer."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -15,6 +15,7 @@ __all__ = [
     "Connections",
     "Provider",
     "Reply",
+    "Subscribable",
     "WebhookReply",
     "WebhookRequest",
 ]
@@ -37,6 +38,8 @@ class Capabilities(msgspec.Struct, kw_only=True, frozen=True):
     receipts: tuple[str, ...] = ()
     #: has a subject line and HTML.
     html: bool = False
+    #: has a title over its text: the template's subject.
+    title: bool = False
 
 
 class Channel(Protocol):
@@ -50,6 +53,18 @@ class Channel(Protocol):
 
     async def send(self, message: Outbound) -> Handed:
         """Hand one message over. Raises one of the four kinds of ``core.errors``; never anything else."""
+        ...
+
+
+@runtime_checkable
+class Subscribable(Protocol):
+    """A channel that a browser subscribes to: it wants our public key for that."""
+
+    #: the VAPID public key, as ``applicationServerKey`` wants it.
+    public_key: str
+
+    def takes(self, address: str) -> bool:
+        """Whether this is an address that we would send to."""
         ...
 
 

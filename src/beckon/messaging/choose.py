@@ -24,13 +24,24 @@ ORDER = ("oem_app", "whatsapp", "sms", "email")
 BEST = "best"
 
 #: How people call a channel.
-LABELS = {"oem_app": "OEM app", "whatsapp": "WhatsApp", "sms": "SMS", "email": "Email", "web_push": "Web push"}
+LABELS = {
+    "oem_app": "OEM app",
+    "whatsapp": "WhatsApp",
+    "sms": "SMS",
+    "email": "Email",
+    "web_push": "Web push",
+    "fcm": "App push",
+}
 _ADDRESS_WORDS = {
     "oem_app": "account in the app",
     "whatsapp": "WhatsApp number",
     "sms": "phone number",
     "email": "mail address",
+    "web_push": "browser that shows our messages",
+    "fcm": "app that shows our messages",
 }
+#: An address on these is a long machine word, and names nobody.
+_UNREADABLE = {"web_push": "the newest browser", "fcm": "the newest app"}
 
 
 class Open(msgspec.Struct, frozen=True):
@@ -120,7 +131,8 @@ def _against(
         wanted = _ADDRESS_WORDS.get(channel, "address on it")
         return PassedOver(channel, "address.missing", f"the customer has no {wanted}")
     if address.broken is not None:
-        return PassedOver(channel, "address.broken", f"{address.external_id} does not work: {address.broken}")
+        named = _UNREADABLE.get(channel, address.external_id)
+        return PassedOver(channel, "address.broken", f"{named} does not work: {address.broken}")
     if contact.consents or purpose != "transactional":
         forbidden = consent.allowed(contact, channel, purpose, now_ms)
         if forbidden is not None:

@@ -17,6 +17,7 @@ import phonenumbers
 from beckon.core import spoken
 from beckon.core.contact import Address, Contact
 from beckon.core.errors import Refused
+from beckon.messaging.devices import subscription_of
 
 #: Channels that a reference may name as a key of its own.
 CHANNELS = ("oem_app", "whatsapp", "sms", "email", "web_push", "fcm", "slack")
@@ -27,6 +28,8 @@ EXTERNAL = "external"
 PHONE_MAX = 64
 EMAIL_MAX = 254
 EXTERNAL_ID_MAX = 200
+#: An app's registration token at Google.
+TOKEN_MAX = 1_024
 NAME_MAX = 200
 FIELDS_MAX = 32
 FIELD_NAME_MAX = 64
@@ -179,7 +182,7 @@ def read_reference(value: Any, *, region: str = "", field: str = "data.contact")
     """Whom ``value`` means. Raises ``Refused`` naming the field that is wrong."""
     if type(value) is str:
         return _from_text(value, region, field)
-    if not isinstance(value, Mapping):
+    if type(value) is not dict and not isinstance(value, Mapping):
         raise Refused("contact.shape", "A contact is an id, an address, or an object with phone or email.", field=field)
     id_ = value.get("id")
     if type(id_) is str and id_.startswith("con_"):
@@ -253,8 +256,8 @@ def _with_facts(given: Reference, value: Mapping[str, Any], region: str, field: 
             for address in _phone(phone, region, f"{field}.{key}"):
                 addresses.setdefault(address.channel, address)
             break
-    for channel in CHANNELS:
-        external_id = value.get(channel)
+    for channel in [channel for channel in CHANNELS if channel in value]:
+        external_id = value[channel]
         if external_id is not None and external_id != "":
             addresses[channel] = _address(channel, external_id, region, f"{field}.{channel}")
     others = value.get("addresses")
@@ -287,6 +290,8 @@ def _phone(value: Any, region: str, field: str) -> tuple[Address, Address]:
 
 def _address(channel: str, value: Any, region: str, field: str) -> Address:
     """An address as its channel writes it."""
+    if channel == "web_push":
+        return Address(channel, subscription_of(value, field).address)
     if type(value) is not str:
         raise Refused("contact.address", f"An address on {channel} is a text.", field=field)
     if channel == "email":
@@ -298,7 +303,7 @@ def _address(channel: str, value: Any, region: str, field: str) -> Address:
             return Address(channel, value)
         if value[:1] in "+0(" or value.startswith("tel:"):
             return Address(channel, _numbered(value, region, field)[1:])
-    return Address(channel, _short(value, field))
+    return Address(channel, _short(value, field, TOKEN_MAX if channel == "fcm" else EXTERNAL_ID_MAX))
 
 
 def _numbered(value: str, region: str, field: str) -> str:
@@ -337,14 +342,16 @@ def _pairs(others: Any, field: str) -> list[tuple[str, Any]]:
     return pairs
 
 
-def _short(value: str, field: str) -> str:
+def _short(value: str, field: str, most: int = EXTERNAL_ID_MAX) -> str:
     value = value.strip()
-    if not value or len(value) > EXTERNAL_ID_MAX or _CONTROL.search(value) or "\n" in value or "\t" in value:
-        raise Refused("contact.address", f"An address has 1 to {EXTERNAL_ID_MAX} visible characters.", field=field)
+    if not value or len(value) > most or _CONTROL.search(value) or "\n" in value or "\t" in value:
+        raise Refused("contact.address", f"An address has 1 to {most} visible characters.", field=field)
     return value
 
 
 def _text(value: str, most: int) -> str:
+    if len(value) <= most and value.isprintable() and value == value.strip() and "  " not in value:
+        return value  # as nearly every name is written
     return " ".join(_CONTROL.sub("", value[: most * 2]).split())[:most]
 
 

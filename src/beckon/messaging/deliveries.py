@@ -96,13 +96,16 @@ def after_receipt(
 def tried(delivery: Delivery) -> dict[str, str]:
     """The channels that this delivery has used up, each with what came of it: none is tried twice.
 
-    A channel is not used up while the same attempt is being retried on it, or while nobody knows whether it went out.
+    A channel is not used up while the same attempt is being retried on it, while nobody knows whether it went out, or
+    because one of the contact's addresses on it is gone: there may be another, and ``choose`` knows.
     """
     used: dict[str, str] = {}
     going_on = delivery.state in ("retrying", "doubtful")
     last = delivery.attempts[-1].channel if delivery.attempts else ""
     for attempt in delivery.attempts[delivery.fresh_from :]:
-        if attempt.outcome == "doubtful" or (going_on and attempt.channel == last and attempt.outcome == "unavailable"):
+        if attempt.outcome in ("doubtful", "gone") or (
+            going_on and attempt.channel == last and attempt.outcome == "unavailable"
+        ):
             continue
         used[attempt.channel] = attempt.why or _OUTCOME_WORDS.get(attempt.outcome, attempt.outcome)
     return used

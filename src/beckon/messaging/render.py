@@ -84,8 +84,10 @@ def render(
         why = f"The text has {len(shown)} characters, and {capabilities.text_max} is the most on {choice.channel}."
         raise Unsupported("text.too_long", why)
     if not capabilities.html:
+        title = _line(wording.subject.render(scope)) if capabilities.title and wording.subject is not None else ""
         return Rendered(
             text=shown,
+            subject=title or (settings.name if capabilities.title else ""),
             buttons=_shown(buttons, capabilities),
             media=tuple([one for one in media if one.kind in capabilities.media]),
             locale=reader,
@@ -159,7 +161,7 @@ def _free(
         why = f"The text has {len(text)} characters, and {capabilities.text_max} is the most on {choice.channel}."
         raise Unsupported("text.too_long", why)
     if not capabilities.html:
-        return Rendered(text=text, locale=locale)
+        return Rendered(text=text, subject=settings.name if capabilities.title else "", locale=locale)
     subject = _subject_of(text, settings)
     html = mail_page(
         body=as_html(text), buttons=(), media=(), subject=subject, brand=settings.name, colour=settings.colour,

@@ -13,6 +13,9 @@ from beckon.messaging.contacts import locale_chain
 #: What WhatsApp may say of a template. Only ``approved`` lets it be sent.
 STATES = ("approved", "pending", "rejected", "paused", "disabled")
 
+#: Channels that say the same where a template has no words for the one or the other: ``channels: {push: {text: …}}``.
+FAMILIES = {"web_push": "push", "fcm": "push"}
+
 ButtonKind = Literal["link", "reply"]
 MediaKind = Literal["image", "video", "document", "audio"]
 
@@ -113,7 +116,7 @@ class Template(msgspec.Struct, frozen=True, eq=False):
     def wording(self, channel: str, locale: str, default: str = "en") -> Wording:
         """What it says on this channel to a reader of ``locale``."""
         by_channel = self.wordings[_pick(tuple(self.wordings), locale, default)]
-        return by_channel.get(channel) or by_channel[""]
+        return by_channel.get(channel) or by_channel.get(FAMILIES.get(channel, channel)) or by_channel[""]
 
 
 @lru_cache(maxsize=4_096)

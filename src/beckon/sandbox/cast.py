@@ -43,6 +43,8 @@ class Parts(msgspec.Struct, kw_only=True, frozen=True):
 
     #: where the server listens: ``http://127.0.0.1:8080``.
     address: str
+    #: the path under which the twins are mounted there.
+    mounted: str
     api_key: str
     workspace: str
     clock: Clock
@@ -119,6 +121,11 @@ class Cast:
         return await self.post(self.event(type_, data, id_=id_))
 
     # The customer.
+
+    @property
+    def origin(self) -> str:
+        """Where the parties are mounted: browsers subscribe at their push service there."""
+        return self.parts.address + self.parts.mounted
 
     def party(self, channel: str) -> Party:
         """The twin that carries a channel."""

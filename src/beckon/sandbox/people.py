@@ -4,9 +4,22 @@ from typing import Any
 
 import msgspec
 
-#: The channels in the order of preference, each with the provider whose twin carries it.
-PROVIDER_OF = {"oem_app": "oem_app", "whatsapp": "whatsapp_cloud", "sms": "twilio_sms", "email": "smtp"}
-CHANNELS = tuple(PROVIDER_OF)
+from beckon.sandbox.twins.fcm import token_of
+from beckon.sandbox.twins.web_push import address_of
+
+#: Every channel with the provider whose twin carries it.
+PROVIDER_OF = {
+    "oem_app": "oem_app",
+    "whatsapp": "whatsapp_cloud",
+    "sms": "twilio_sms",
+    "email": "smtp",
+    "web_push": "web_push",
+    "fcm": "fcm",
+}
+#: What a customer of the workshop has, in the order of preference.
+CHANNELS = ("oem_app", "whatsapp", "sms", "email")
+#: What shows on the lock screen, for whoever asked for it.
+PUSH = ("web_push", "fcm")
 
 
 class Customer(msgspec.Struct, kw_only=True, frozen=True):
@@ -16,6 +29,8 @@ class Customer(msgspec.Struct, kw_only=True, frozen=True):
     number: int
     has: tuple[str, ...] = CHANNELS
     locale: str = "en"
+    #: where the sandbox's parties are mounted: a browser's subscription names its push service
+    origin: str = ""
 
     @property
     def first_name(self) -> str:
@@ -32,6 +47,8 @@ class Customer(msgspec.Struct, kw_only=True, frozen=True):
             "whatsapp": phone,
             "sms": f"+{phone}",
             "email": f"{word}{self.number}@mail.example",
+            "web_push": address_of(self.origin, f"{word}{self.number}"),
+            "fcm": token_of(f"{word}{self.number}"),
         }[channel]
 
     def contact(self) -> dict[str, Any]:
@@ -48,6 +65,7 @@ class Customer(msgspec.Struct, kw_only=True, frozen=True):
             said["whatsapp"] = self.address("whatsapp")
         if "email" in self.has:
             said["email"] = self.address("email")
+        said.update({channel: self.address(channel) for channel in PUSH if channel in self.has})
         if not self.has:
             # Nobody to write to, but somebody whose conversation says so.
             said["id"] = f"customer-{self.number}"

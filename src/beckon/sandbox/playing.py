@@ -63,7 +63,7 @@ class _Seen(msgspec.Struct, frozen=True):
 async def play(scenario: Scenario, cast: Cast, *, number: int = 1) -> AsyncIterator[Line]:
     """Play a scenario and give each step's line as soon as it is done. ``number`` makes the customer's addresses."""
     who = scenario.customer
-    customer = Customer(name=who.name, has=who.has, locale=who.locale, number=number)
+    customer = Customer(name=who.name, has=who.has, locale=who.locale, number=number, origin=cast.origin)
     player = _Player(scenario, cast, customer)
     for step in scenario.steps:
         seen = await player.take(step)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -136,12 +137,22 @@ def lines(text: str) -> Markup:
     return Markup(out.replace("\n", "<br>"))  # noqa: S704 -- escaped above
 
 
+def address(value: str, channel: str) -> str:
+    """An address as people read it: a phone number in groups, a device by whose service it is."""
+    if channel in ("sms", "whatsapp"):
+        return phone(value)
+    if channel == "web_push":
+        return f"browser at {urlsplit(value).hostname or value[:40]}"
+    return f"app {value[:8]}…" if channel == "fcm" else value
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "instant": instant,
     "clock_time": clock_time,
     "ago": ago,
     "duration": duration,
     "phone": phone,
+    "address": address,
     "json_pretty": json_pretty,
     "initials": initials,
     "hue": hue,

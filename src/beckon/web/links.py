@@ -18,6 +18,7 @@ _CHANCE = 10
 _SIGNATURE = 8
 CODE_LENGTH = _CHANCE + _SIGNATURE
 _LETTERS = frozenset(_ALPHABET)
+_PAIRS = [first + second for second in _ALPHABET for first in _ALPHABET]
 
 COLUMNS = LINKS.columns
 
@@ -74,4 +75,6 @@ def _folded(key: bytes) -> bytes:
 
 def _letters(digest: bytes, count: int) -> str:
     number = int.from_bytes(digest[:10], "big")
-    return "".join([_ALPHABET[(number >> (5 * place)) & 31] for place in range(count)])
+    pairs = _PAIRS
+    # Two letters at a time; both counts are even.
+    return "".join([pairs[(number >> shift) & 1023] for shift in range(0, 5 * count, 10)])

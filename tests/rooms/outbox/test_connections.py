@@ -454,7 +454,7 @@ async def test_a_certificate_that_the_machine_trusts_is_taken(
 
 async def test_a_server_that_speaks_no_tls_is_unreachable(connections: PooledConnections):
     async with party(reply()) as other:
-        error = await failing(connections.request("GET", f"https://127.0.0.1:{other.port}/", timeout_s=5))
+        error = await failing(connections.request("GET", f"https://127.0.0.1:{other.port}/", timeout_s=0.5))
         assert error.code == "http.unreachable"
 
 

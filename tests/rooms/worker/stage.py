@@ -18,6 +18,7 @@ from beckon.core.message import Handed, Outbound
 from beckon.flows.run import Run, decode_run
 from beckon.intake.accept import Accepted
 from beckon.intake.journal import event_from
+from beckon.journeys.journey import Journey
 from beckon.messaging.channel import Capabilities
 from beckon.settings import ServerSettings
 from beckon.workspaces import Library
@@ -25,7 +26,7 @@ from beckon.workspaces import Library
 NOW_MS = 1_795_165_200_000  # 2026-11-20T09:00:00Z, a Friday
 SECOND_MS, MINUTE_MS, HOUR_MS, DAY_MS = 1_000, 60_000, 3_600_000, 86_400_000
 #: In real time: nothing here takes that long, so that who waits longer waits for ever.
-_PATIENCE_S = 20
+_PATIENCE_S = 60
 
 SETTINGS = """\
 workspace: main
@@ -104,7 +105,15 @@ class FakeChannel:
 class Line:
     """The server, over a database that outlives it."""
 
-    def __init__(self, url: str, folder: Path, clock: VirtualClock, **settings: Any) -> None:
+    def __init__(
+        self,
+        url: str,
+        folder: Path,
+        clock: VirtualClock,
+        journeys: Mapping[str, Journey] | None = None,
+        **settings: Any,
+    ) -> None:
+        self.journeys = journeys
         self.settings = ServerSettings(
             database_url=url, workspace=str(folder), secret_key="the tests' own", **{"drain_s": 5, **settings}
         )
@@ -121,7 +130,7 @@ class Line:
 
     async def open(self, *, start: bool = True) -> None:
         """Open, with the channels in memory; ``start``: turn and carry."""
-        self.beckon = Beckon(self.settings, clock=self.clock)
+        self.beckon = Beckon(self.settings, clock=self.clock, journeys=self.journeys)
         await self.beckon.open()
         self.library.channels.update(self.channels)
         if start:
@@ -281,12 +290,13 @@ async def line(
     *flows: str,
     files: Mapping[str, str] | None = None,
     more: str = "",
+    journeys: Mapping[str, Journey] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Line]:
     """A line over these flows; closed in the end, unless the test has done so itself."""
     workspace = folder / "workspace"
     write(workspace, flows, files, more)
-    made = Line(url, workspace, VirtualClock(NOW_MS), **settings)
+    made = Line(url, workspace, VirtualClock(NOW_MS), journeys, **settings)
     await made.open()
     try:
         yield made

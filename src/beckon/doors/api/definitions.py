@@ -33,7 +33,7 @@ from beckon.intake.mappings import parse_mapping
 from beckon.intake.schemas import Schema
 from beckon.messaging.templates import parse_template
 from beckon.store.changes import Row
-from beckon.workspaces import OWN_TYPES, parse_settings, version_of
+from beckon.workspaces import Library, parse_settings, version_of
 
 #: Problems that one answer tells of.
 _PROBLEMS_MAX = 100
@@ -148,7 +148,7 @@ def _checked(ask: Ask[Any, str], kind: str, name: str, text: str) -> list[Proble
             _same_name("workspace", name)
             parse_settings(text, ask.library.of_folder)
         else:
-            _check_schema(name, text)
+            _check_schema(ask.library, name, text)
     except Problems as error:
         return [show_problem(problem) for problem in error.problems]
     except Misconfigured as error:
@@ -162,8 +162,8 @@ def _short_enough(text: str) -> None:
         raise Refused("definition.too_large", f"a definition has {TEXT_MAX} characters at most")
 
 
-def _check_schema(name: str, text: str) -> None:
-    if name.startswith(OWN_TYPES):
+def _check_schema(library: Library, name: str, text: str) -> None:
+    if name.startswith(library.own_types):
         raise Refused("event.type_reserved", f"only Beckon itself says {name}", field="name")
     try:
         document = msgspec.json.decode(text)

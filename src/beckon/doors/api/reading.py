@@ -13,7 +13,7 @@ from beckon.core.event import Event
 from beckon.core.ids import derived, fresh
 from beckon.doors.api.forms import broken_json, misfit
 from beckon.messaging.contacts import read_reference
-from beckon.workspaces import OWN_TYPES, Library
+from beckon.workspaces import Library
 
 #: How deep an event may nest.
 DEPTH_MAX = 32
@@ -172,14 +172,14 @@ class Reader:
                 raise Refused(
                     "event.type", "a type is words in lower case with dots between: checkin.start", field="type"
                 )
-            if type_.startswith(OWN_TYPES):
+            if type_.startswith(library.own_types):
                 raise Refused("event.type_reserved", f"only Beckon itself says {type_}", field="type")
             raise Refused(
                 "event.type_unknown",
                 f"nothing here knows the type {type_}: no schema, and no flow begins with it or waits for it",
                 field="type",
             )
-        if type_.startswith(OWN_TYPES):
+        if type_.startswith(library.own_types):
             raise Refused("event.type_reserved", f"only Beckon itself says {type_}", field="type")
         self._check_words(given)
         data = given.data

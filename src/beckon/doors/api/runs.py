@@ -55,7 +55,7 @@ async def read_run(ask: Ask[object, object]) -> RunDetail:
 
 
 async def stop_run(ask: Ask[None, Stopping | None]) -> RunDetail:
-    """End a run where it stands; what it has asked for already goes its way."""
+    """End a run where it stands: its messages that wait for their hour are called off."""
     run = await _known(ask)
     reason = ask.body.reason.strip() if ask.body is not None else ""
     if run.status in FINAL and not await repeated(ask):
@@ -122,7 +122,7 @@ OPERATIONS = (
         name="stop_run",
         tag="Runs",
         summary="End a run where it stands",
-        words="Messages that it has asked for already go their way. A run that is over can't be stopped (409).",
+        words="Its messages that wait for their hour are called off. A run that is over can't be stopped (409).",
         scope="write",
         act=stop_run,
         body=Stopping,

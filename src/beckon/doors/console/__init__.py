@@ -14,13 +14,12 @@ from beckon.doors.console.parts import (
     ConsoleParts,
     FlowProblem,
     Library,
-    Panel,
     Template,
     TemplatePreview,
 )
 from beckon.doors.console.pictures import drawing_css
 
-__all__ = ["ConsoleParts", "FlowProblem", "Library", "Panel", "Template", "TemplatePreview", "routes"]
+__all__ = ["ConsoleParts", "FlowProblem", "Library", "Template", "TemplatePreview", "routes", "signed"]
 
 
 def routes(parts: ConsoleParts) -> list[Route]:

@@ -12,7 +12,7 @@ from beckon.web.problems import status_of
 from beckon.web.sessions import require_same_origin
 
 #: What a page of the console may ask to be told about, by the topic's first word.
-_TOPICS = frozenset({"conversations", "conversation", "runs", "deliveries", "events"})
+_TOPICS = frozenset({"conversations", "conversation", "runs", "deliveries", "events", "journey"})
 
 
 def sign_in(parts: ConsoleParts) -> Endpoint:

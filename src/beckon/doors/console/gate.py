@@ -71,11 +71,14 @@ class Visit:
     async def show(
         self, name: str, /, *, topics: tuple[str, ...] = (), http_status: int = 200, **context: Any
     ) -> Response:
-        """A page (or a region of it) with what all of them carry. ``topics``: what makes it look again."""
+        """A page (or a region of it) with what all of them carry. ``topics``: what makes it look again.
+
+        A journey's own template is named with its area: ``loyalty_offers/members.html``.
+        """
         unread = await reading.unread(self.reader, self.workspace)
         return page(
             self.request,
-            f"console/{name}",
+            name if "/" in name else f"console/{name}",
             status=http_status,
             now_ms=self.now_ms,
             time_zone=self.library.time_zone,
@@ -88,6 +91,8 @@ class Visit:
             live_url="/console/live?" + "&".join(f"topic={quote(topic)}" for topic in topics) if topics else "",
             here=self.here,
             channel_word=words.channel_word,
+            rail=self.parts.rail,
+            elsewhere=("/console/flows", "/console/templates", *(path for path, _, _ in self.parts.rail)),
             until=self._until,
             **context,
         )

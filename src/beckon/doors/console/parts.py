@@ -4,13 +4,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
-from markupsafe import Markup
 
 from beckon.core.clock import Clock
 from beckon.core.event import Event
 from beckon.core.message import Rendered
 from beckon.flows.run import Taken
 from beckon.inbox.cards import Card
+from beckon.inbox.panels import Panel
 from beckon.inbox.reading import Reader
 from beckon.web.live import Hub
 from beckon.web.sessions import Sessions
@@ -45,6 +45,8 @@ class Template(msgspec.Struct, frozen=True):
     variables: tuple[str, ...]
     #: the first words, in the workspace's language.
     words: str = ""
+    #: what its file says of its approval, which counts until a provider says something; empty: it needs none.
+    approval: str = ""
 
 
 class Library(Protocol):
@@ -87,16 +89,6 @@ class Library(Protocol):
         ...
 
 
-class Panel(Protocol):
-    """A journey's own box beside a thread."""
-
-    title: str
-
-    async def show(self, reader: Reader, workspace: str, contact: str) -> Markup | None:
-        """The box's inside; None: nothing to show for this contact."""
-        ...
-
-
 class ConsoleParts(msgspec.Struct, frozen=True):
     """Everything the console needs from outside."""
 
@@ -109,5 +101,7 @@ class ConsoleParts(msgspec.Struct, frozen=True):
     library: Callable[[str], Library]
     cards: tuple[Card, ...] = ()
     panels: tuple[Panel, ...] = ()
+    #: (path, icon, word) of the journeys' own pages
+    rail: tuple[tuple[str, str, str], ...] = ()
     #: words for the doors of a demo, shown on the sign-in page.
     hints: Mapping[str, str] = {}

@@ -55,11 +55,19 @@ OUTCOME_TONE = {
     "doubtful": "warn",
     "unavailable": "warn",
     "refused": "bad",
+    "gone": "bad",
     "unsupported": "quiet",
     "misconfigured": "bad",
 }
 
-CHANNELS = {"oem_app": "OEM app", "whatsapp": "WhatsApp", "sms": "SMS", "email": "Email"}
+CHANNELS = {
+    "oem_app": "OEM app",
+    "whatsapp": "WhatsApp",
+    "sms": "SMS",
+    "email": "Email",
+    "web_push": "Web push",
+    "fcm": "App push",
+}
 
 
 def sentence(text: str) -> str:

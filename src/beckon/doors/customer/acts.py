@@ -48,6 +48,24 @@ def stopped(link: Link, purpose: str, channel: str, how: str, now_ms: int) -> Ev
     )
 
 
+def device_changed(link: Link, channel: str, address: str, why: str, now_ms: int) -> Event:
+    """A device is the contact's from now on, or (``why`` says it) is so no more."""
+    contact = {"id": link.contact} if why else {"id": link.contact, channel: address}
+    return Event(
+        workspace=link.workspace,
+        source=SOURCE,
+        # Said again at every visit, since it may have changed meanwhile; a second tap is no second event.
+        id=derived("dev", link.code, channel, address, why, str(now_ms // SAME_CLICK_MS)),
+        type="contact.changed",
+        time_ms=now_ms,
+        subject=link.contact,
+        data={
+            "contact": contact,
+            "broken": {"channel": channel, "external_id": address, "why": why},
+        },
+    )
+
+
 def safe_url(url: str) -> str | None:
     """The address to send a browser to, or None for one that isn't plain http(s): ``javascript:``, a bare
     path …"""

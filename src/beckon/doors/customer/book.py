@@ -9,6 +9,7 @@ from beckon.core.contact import Contact
 from beckon.core.delivery import Delivery
 from beckon.core.event import Event
 from beckon.doors.customer import acts
+from beckon.messaging.channel import Subscribable
 from beckon.store.database import Database
 from beckon.web.links import COLUMNS, Link
 from beckon.workspaces import Workspaces
@@ -37,6 +38,12 @@ class LinkBook(Protocol):
     async def clicked(self, link: Link, now_ms: int) -> None: ...
 
     async def stopped(self, link: Link, purpose: str, channel: str, how: str, now_ms: int) -> None: ...
+
+    def push_key(self, link: Link) -> str: ...
+
+    def takes(self, link: Link, channel: str, address: str) -> bool: ...
+
+    async def device(self, link: Link, channel: str, address: str, why: str, now_ms: int) -> None: ...
 
 
 class StoredLinks:
@@ -83,3 +90,22 @@ class StoredLinks:
     async def stopped(self, link: Link, purpose: str, channel: str, how: str, now_ms: int) -> None:
         """Accept ``consent.changed``."""
         await self._accept([acts.stopped(link, purpose, channel, how, now_ms)])
+
+    def push_key(self, link: Link) -> str:
+        """The key that browsers subscribe with; empty: this business pushes to none."""
+        channel = self._channel(link, "web_push")
+        return channel.public_key if isinstance(channel, Subscribable) else ""
+
+    def takes(self, link: Link, channel: str, address: str) -> bool:
+        """Whether this business sends to such a device."""
+        found = self._channel(link, channel)
+        return found is not None and (not isinstance(found, Subscribable) or found.takes(address))
+
+    async def device(self, link: Link, channel: str, address: str, why: str, now_ms: int) -> None:
+        """Accept ``contact.changed``."""
+        await self._accept([acts.device_changed(link, channel, address, why, now_ms)])
+
+    def _channel(self, link: Link, name: str) -> object:
+        """The workspace's channel of this name; None: it has none."""
+        library = self._workspaces.get(link.workspace)
+        return library.channels.get(name) if library is not None else None

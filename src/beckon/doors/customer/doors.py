@@ -1,4 +1,5 @@
-"""``/go/{code}`` hands a customer over to the page behind a link; ``/stop/{code}`` ends messages.
+"""``/go/{code}`` hands a customer over to the page behind a link; ``/stop/{code}`` ends messages; ``/push/{code}``
+shows them on this device.
 
 A code that we didn't sign is refused by arithmetic. The address comes from the link's row alone, so that
 nobody can make us send a customer anywhere else. Previews and scanners are let through, but are no clicks.
@@ -16,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from beckon.core.clock import Clock
 from beckon.core.errors import BeckonError, Refused
+from beckon.doors.customer import push
 from beckon.doors.customer.acts import safe_url
 from beckon.doors.customer.book import Facts, LinkBook
 from beckon.web.bodies import read_body
@@ -51,6 +53,10 @@ def routes(door: CustomerDoor) -> list[BaseRoute]:
         route("/go/{code}", go, "GET"),
         route("/stop/{code}", ask_stop, "GET"),
         route("/stop/{code}", take_stop, "POST"),
+        Route("/push/worker.js", push.worker, methods=["GET"]),
+        route("/push/{code}", ask_push, "GET"),
+        route("/push/{code}", take_push, "POST", "DELETE"),
+        route("/push/{code}/app.webmanifest", push_manifest, "GET"),
     ]
 
 
@@ -106,6 +112,36 @@ async def take_stop(door: CustomerDoor, request: Request) -> Response:
     return _page(request, "stopped", facts)
 
 
+async def ask_push(door: CustomerDoor, request: Request) -> Response:
+    """Ask whether messages shall be shown on this device."""
+    link = await _find(door, request)
+    key = door.book.push_key(link) if link is not None else ""
+    if link is None or not key:
+        return _page(request, "unknown", Facts(), status=404)
+    facts = await door.book.facts(link)
+    if link.expired(door.clock.now_ms()):
+        return _page(request, "gone", facts, status=410)
+    locale, say = _words(request, facts)
+    return push.switch(request, link, key, facts, locale, say)
+
+
+async def push_manifest(door: CustomerDoor, request: Request) -> Response:
+    """What a home screen wants to know of the page."""
+    link = await _find(door, request)
+    if link is None:
+        raise HTTPException(404)
+    facts = await door.book.facts(link)
+    return push.manifest(link, facts, _words(request, facts)[0])
+
+
+async def take_push(door: CustomerDoor, request: Request) -> Response:
+    """Add a device to the contact, or remove it."""
+    link = await _find(door, request)
+    if link is None:
+        raise Refused("push.unknown", "This link is not one of ours.")
+    return await push.changed(door.book, link, request, door.clock)
+
+
 async def _form(request: Request) -> Mapping[str, object]:
     """The form's fields, from a body that was read no further than its limit; RFC 8058 allows both kinds of forms."""
     body = await read_body(request.receive, _FORM_BYTES_MAX)
@@ -125,6 +161,22 @@ async def _find(door: CustomerDoor, request: Request) -> Link | None:
 
 
 def _page(request: Request, name: str, facts: Facts, *, status: int = 200, code: str = "") -> Response:
+    locale, say = _words(request, facts)
+    return page(
+        request,
+        "customer/stop.html" if name == "stop" else "customer/notice.html",
+        status=status,
+        locale=locale,
+        say=say,
+        screen=name,
+        code=code,
+        languages=ENDONYMS,
+        headers={"Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex, nofollow"},
+    )
+
+
+def _words(request: Request, facts: Facts) -> tuple[str, Callable[[str], str]]:
+    """The reader's language, and how things are said in it."""
     locale = choose_locale(
         request.query_params.get("lang"),
         facts.locale,
@@ -138,14 +190,4 @@ def _page(request: Request, name: str, facts: Facts, *, status: int = 200, code:
         text = WORDS.text(locale, key, business=business, channel=where)
         return text[:1].upper() + text[1:]
 
-    return page(
-        request,
-        "customer/stop.html" if name == "stop" else "customer/notice.html",
-        status=status,
-        locale=locale,
-        say=say,
-        screen=name,
-        code=code,
-        languages=ENDONYMS,
-        headers={"Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex, nofollow"},
-    )
+    return locale, say

@@ -125,7 +125,8 @@ class Page:
             "choice": region("choice", **shown.choice(self._library, seen)),
             "faults": region("faults", providers=shown.faults(cast)),
         }
-        for channel in CHANNELS:
+        for app in shown.APPS:
+            channel = str(app["channel"])
             regions[f"app-{channel}"] = region(
                 "app", channel=channel, shown=shown.app_messages(cast, planned, channel, self._zone)
             )
@@ -141,7 +142,7 @@ class Page:
                 "visit": planned.id,
                 "name": planned.customer.name,
                 "contact": regions.pop("contact"),
-                "has": list(planned.customer.has),
+                "has": shown.apps_of(planned.customer.has),
                 "now_ms": self._cast.clock.now_ms(),
                 "regions": regions,
                 "unseen": counts,
@@ -192,7 +193,7 @@ class Page:
 
     async def _has(self, fields: dict[str, Any]) -> dict[str, Any]:
         channel = str(fields.get("channel", ""))
-        if channel in CHANNELS:
+        if channel in shown.CHANNELS_SHOWN:
             self.day.has(self._planned(fields.get("visit")), channel, fields.get("on") is True)
         return {}
 
@@ -204,7 +205,7 @@ class Page:
 
     async def _tap(self, fields: dict[str, Any]) -> dict[str, Any]:
         channel = str(fields.get("channel", ""))
-        if channel not in CHANNELS:
+        if channel not in shown.CHANNELS_SHOWN:
             return {}
         try:
             url = await self._cast.party(channel).receive_tap(
@@ -215,8 +216,8 @@ class Page:
         return {"url": url}
 
     async def _read(self, fields: dict[str, Any]) -> dict[str, Any]:
-        channel = str(fields.get("channel", ""))
-        if channel in CHANNELS:
+        app = str(fields.get("channel", ""))
+        for channel in shown.channels_of(app):
             customer = self._planned(fields.get("visit")).customer
             if len(self._seen) > _SEEN_MAX:
                 self._seen.clear()

@@ -6,7 +6,7 @@ import msgspec
 
 from beckon.core.clock import iso
 from beckon.sandbox.cast import Answer, Cast
-from beckon.sandbox.people import CHANNELS, Customer
+from beckon.sandbox.people import CHANNELS, PUSH, Customer
 from beckon.sandbox.wvp import Visit
 from beckon.sandbox.wvp.app import start_data
 from beckon.web.filters import moment
@@ -84,12 +84,14 @@ class Day:
     def has(self, planned: Planned, channel: str, on: bool) -> None:
         """The customer has a channel, or hasn't: from now on somebody new, who was never written to."""
         wanted = {*planned.customer.has, channel} if on else set(planned.customer.has) - {channel}
-        customer = msgspec.structs.replace(planned.customer, has=tuple([one for one in CHANNELS if one in wanted]))
+        customer = msgspec.structs.replace(
+            planned.customer, has=tuple([one for one in (*CHANNELS, *PUSH) if one in wanted])
+        )
         self._plan(planned.id, planned.time, planned.visit.appointment_ms, customer, planned.vehicle, planned.work)
 
     def _plan(self, id_: str, time: str, at_ms: int, customer: Customer, vehicle: dict[str, Any], work: str) -> None:
         self._number += 1
-        customer = msgspec.structs.replace(customer, number=100 + self._number)
+        customer = msgspec.structs.replace(customer, number=100 + self._number, origin=self._cast.origin)
         visit = self._cast.plan(
             customer,
             visit=f"WO-{2600 + self._number}",

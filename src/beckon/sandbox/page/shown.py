@@ -1,6 +1,7 @@
 """Shown: what the demo's page shows of one visit at this moment, read from all parties, ready for the templates."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from beckon.inbox.reading import Thread
 from beckon.messaging.choose import LABELS
 from beckon.sandbox.cast import Cast
 from beckon.sandbox.page.day import STATUSES, Day, Planned
-from beckon.sandbox.people import CHANNELS, PROVIDER_OF
+from beckon.sandbox.people import CHANNELS, PROVIDER_OF, PUSH
 from beckon.sandbox.twins.party import Shown
 from beckon.web.filters import moment
 from beckon.workspaces import Library
@@ -23,14 +24,27 @@ APPS = (
     {"channel": "whatsapp", "name": "WhatsApp", "icon": "chat", "prompt": "Message"},
     {"channel": "sms", "name": "Messages", "icon": "phone", "prompt": "Text message"},
     {"channel": "email", "name": "Mail", "icon": "mail", "prompt": "Answer the newest mail"},
+    {"channel": "web_push", "name": "Alerts", "icon": "bell", "prompt": ""},
 )
-_ICONS = {str(app["channel"]): app["icon"] for app in APPS}
-_SHORT = {"oem_app": "App", "whatsapp": "WhatsApp", "sms": "SMS", "email": "Mail"}
+CHANNELS_SHOWN = (*CHANNELS, *PUSH)
+#: What a visitor switches: of the two that the lock screen shows, the one that needs no app.
+_SWITCHED = (*CHANNELS, "web_push")
+#: Notifications of a browser and of an app lie on the same lock screen.
+_APP_OF = {"fcm": "web_push"}
+_ICONS = {str(app["channel"]): app["icon"] for app in APPS} | {"fcm": "bell"}
+_SHORT = {
+    "oem_app": "App",
+    "whatsapp": "WhatsApp",
+    "sms": "SMS",
+    "email": "Mail",
+    "web_push": "Push",
+}
 _WIRES = {
     "oem_app": "signed JSON",
     "whatsapp_cloud": "Meta’s Cloud API",
     "twilio_sms": "Twilio’s API",
     "smtp": "SMTP",
+    "web_push": "Web Push, sealed",
 }
 FLOW_TITLES = {
     "service-checkin": "Check-in",
@@ -95,7 +109,10 @@ def story(cast: Cast, seen: Moment) -> list[dict[str, str]]:
     choice = first.choice if first is not None else None
     channel = choice.channel if choice is not None else ""
     phone = [
-        one for app in CHANNELS for one in cast.on_phone(planned.customer, app) if first and one.reference == first.id
+        one
+        for app in CHANNELS_SHOWN
+        for one in cast.on_phone(planned.customer, app)
+        if first and one.reference == first.id
     ]
     entries = seen.talk.entries if seen.talk is not None else ()
     kinds = {entry.kind for entry in entries if entry.author == "flow:service-checkin"}
@@ -179,7 +196,7 @@ def reach(planned: Planned, known: bool) -> dict[str, Any]:
         "known": known,
         "has": [
             {"channel": channel, "label": _SHORT[channel], "on": channel in planned.customer.has}
-            for channel in CHANNELS
+            for channel in _SWITCHED
         ],
     }
 
@@ -188,30 +205,42 @@ def app_messages(cast: Cast, planned: Planned, channel: str, time_zone: str) -> 
     """One app's messages with the days between them."""
     shown: list[dict[str, Any]] = []
     before = None
-    for message in cast.on_phone(planned.customer, channel):
+    found = [(message, one) for one in channels_of(channel) for message in cast.on_phone(planned.customer, one)]
+    for message, one in sorted(found, key=lambda pair: pair[0].at_ms):
         that_day = moment(message.at_ms, time_zone).date()
-        shown.append({"message": message, "new_day": that_day != before})
+        shown.append({"message": message, "channel": one, "new_day": that_day != before})
         before = that_day
     return shown
+
+
+def channels_of(app: str) -> tuple[str, ...]:
+    """The channels whose messages an app of the phone shows."""
+    return tuple([channel for channel in CHANNELS_SHOWN if _APP_OF.get(channel, channel) == app])
+
+
+def apps_of(has: Sequence[str]) -> list[str]:
+    """The apps of a phone that has these channels."""
+    return list(dict.fromkeys([_APP_OF.get(channel, channel) for channel in has]))
 
 
 def newest_unseen(cast: Cast, planned: Planned, seen: set[str]) -> tuple[dict[str, int], dict[str, str] | None]:
     """How many messages of each app were not looked at yet, and the newest of them for the notification."""
     counts: dict[str, int] = {}
     newest: tuple[int, str, Shown] | None = None
-    for channel in CHANNELS:
+    for channel in CHANNELS_SHOWN:
+        app = _APP_OF.get(channel, channel)
         for message in cast.on_phone(planned.customer, channel):
             if message.own or message.id in seen:
                 continue
-            counts[channel] = counts.get(channel, 0) + 1
+            counts[app] = counts.get(app, 0) + 1
             if newest is None or message.at_ms >= newest[0]:
-                newest = (message.at_ms, channel, message)
+                newest = (message.at_ms, app, message)
     if newest is None:
         return counts, None
-    _, channel, message = newest
+    _, app, message = newest
     return counts, {
         "id": message.id,
-        "app": channel,
+        "app": app,
         "title": message.subject or cast.wvp.config.business_name,
         "text": message.text[:160],
     }
@@ -263,7 +292,7 @@ def _span(length_ms: int) -> str:
 
 def choice(library: Library, seen: Moment) -> dict[str, Any]:
     """The newest message's channel and every other one, with its reason."""
-    order = [channel for channel in library.settings.channels if channel in CHANNELS]
+    order = [channel for channel in library.settings.channels if channel in CHANNELS_SHOWN]
     delivery = seen.deliveries[-1] if seen.deliveries else None
     made = delivery.choice if delivery is not None else None
     passed = {one.channel: one.reason for one in made.passed_over} if made is not None else {}
@@ -308,10 +337,13 @@ def _sentence(text: str) -> str:
 def faults(cast: Cast) -> list[dict[str, Any]]:
     """What goes wrong at each provider, and what could."""
     shown = []
-    for channel in CHANNELS:
+    for channel in _SWITCHED:
         name = PROVIDER_OF[channel]
+        unlikely = {"template_rejected"} if name != "whatsapp_cloud" else set()
+        if channel in PUSH:
+            unlikely.add("fail_later")  # nothing is ever said of a notification
         is_sending, is_receipts = sending_of(cast, name), cast.twins[name].faults.receipts
-        possible = [one for one in _SENDING if one[0] != "template_rejected" or name == "whatsapp_cloud"]
+        possible = [one for one in _SENDING if one[0] not in unlikely]
         shown.append(
             {
                 "name": name,
@@ -321,7 +353,7 @@ def faults(cast: Cast) -> list[dict[str, Any]]:
                 "wire": _WIRES[name],
                 "sending": possible,
                 "is_sending": is_sending,
-                "receipts": _RECEIPTS if name != "smtp" else (),
+                "receipts": _RECEIPTS if name != "smtp" and channel not in PUSH else (),
                 "is_receipts": is_receipts,
                 "faulty": is_sending != "well" or is_receipts != "ordered",
             }

@@ -154,6 +154,15 @@ async function send(event) {
   answered(await act("event", { event }));
 }
 
+// What a person does ends the story that plays itself; what the story does is not trusted in this sense.
+for (const kind of ["click", "change"]) {
+  document.addEventListener(kind, (event) => {
+    if (event.isTrusted && event.target.closest?.("[data-visit], [data-event], [data-has], [data-tap], [data-fault], #sent")) {
+      story.takenOver();
+    }
+  }, { capture: true });
+}
+
 document.addEventListener("click", async (event) => {
   const visit = event.target.closest("[data-visit]");
   if (visit) return choose(visit.dataset.visit);
@@ -252,7 +261,7 @@ $("#stage").addEventListener("touchend", (event) => {
 
 // What the story needs: to wait until something is to be seen.
 
-export function until(holds, patience_ms = 15_000) {
+export function until(holds, patience_ms = 30_000) {
   return new Promise((resolve, reject) => {
     const giveUp = setTimeout(() => done(new Error("nothing happened")), patience_ms);
     function done(error) {
