@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from threading import Thread
 
 from beckon.providers.sip.media.g711 import interleaved, mixed
+from beckon.providers.sip.media.leg import Leg
 from beckon.providers.sip.media.rtp import SAMPLES_A_SECOND
 from beckon.providers.sip.media.tracks import Track
 from beckon.providers.sip.media.wav import HEADER_BYTES, header
@@ -34,6 +35,8 @@ class Recording:
         self.right = right
         self.stereo = stereo
         self.began_s = now_s
+        #: whose words it holds
+        self.legs: tuple[Leg, ...] = ()
         self.closed = False
         self._done = 0
 

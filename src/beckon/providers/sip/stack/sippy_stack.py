@@ -37,6 +37,8 @@ ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, REGISTER"
 KNOWN = frozenset(ALLOW.split(", ")) | {"PRACK", "SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE", "REFER"}
 _MESSAGE_BYTES_MIN, _MESSAGE_BYTES_MAX = 32, 16_384
 _REMEMBERED_MAX = 20_000
+#: Requests that are being answered; beyond that new calls are not heard, and those that there are go on.
+_OPEN_MAX = 5_000
 #: How long a dialog that is over still answers for itself.
 LINGER_S = 6.0
 USER_AGENT = "Beckon"
@@ -100,6 +102,9 @@ class Transactions(SipTransactionManager):  # type: ignore[misc]
 
     def handleIncoming(self, data_in: bytes, ra: Any, server: Any, rtime: Any) -> None:
         if not _MESSAGE_BYTES_MIN <= len(data_in) <= _MESSAGE_BYTES_MAX or b"\0" in data_in:
+            self.dropped += 1
+            return
+        if len(self.tserver) > _OPEN_MAX and data_in.startswith(b"INVITE "):
             self.dropped += 1
             return
         if len(self.l1rcache) > _REMEMBERED_MAX:
