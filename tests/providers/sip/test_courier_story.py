@@ -8,7 +8,7 @@ import pytest
 
 from beckon.providers.sip.media.g711 import ULAW, decode
 from beckon.telephony.switch import KeyPressed, LegAnswered, LegEnded, LegOffered, PlaybackEnded
-from tests.providers.sip.conftest import Board
+from tests.providers.sip.conftest import Board, recorded
 from tests.providers.sip.phone import SoftPhone
 from tests.providers.sip.tones import channels, holes, stretches
 
@@ -35,7 +35,7 @@ async def test_a_courier_hears_the_hint_types_the_order_and_talks_with_the_custo
         await customer.hears(OURS, seconds=0.6)
         await courier.hears(THEIRS, seconds=0.6)
         await board.until(lambda: "recording" in call.steps)
-        await asyncio.sleep(1.2)
+        await recorded(board.switch.recordings_folder, 1.3)
         await courier.hang_up()
         customer.grant(await customer.request("BYE"))
         await board.until(lambda: "recorded" in call.steps)
