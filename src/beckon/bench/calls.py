@@ -121,7 +121,8 @@ def _measure(count: int, seconds: float, rounds: int) -> dict[str, Any]:
             load = os.getloadavg()[0]
             if board.state()["up"] < count:
                 raise SystemExit("calls ended before they were measured")
-            callers.wait(hold_s + 120)
+            if callers.wait(hold_s + 120):
+                raise SystemExit(f"SIPp's callers failed ({callers.returncode})")
             # The probe's own two calls are recorded too.
             state = board.until("recorded", count + 2, 60)
             spent = {name: (_cpu_s(pid) - begun_cpu[name]) / count * 1000 for name, pid in board.pids.items()}
@@ -131,7 +132,7 @@ def _measure(count: int, seconds: float, rounds: int) -> dict[str, Any]:
     completed = sum(length >= hold_s - ramp_s for length in lengths)
     return {
         "count": count,
-        "completed": completed if callers.returncode == 0 else 0,
+        "completed": completed,
         "cpu_share_per_call": {name: round(share / count * 100, 4) for name, share in used.items()},
         "cpu_share": {name: round(share * 100, 1) for name, share in used.items()},
         "cpu_ms_per_call_set_up": round(spent["sip"] + spent["server"], 2),

@@ -169,6 +169,30 @@ async def test_what_is_recorded_is_where_it_was_said(board: Board, customer: Sof
     assert holes(left[begun + 800 : ended - 800]) == 0
 
 
+async def test_a_recording_that_is_taken_away_costs_no_other(board: Board, customer: SoftPhone):
+    paths = []
+    for taken in (True, False):
+        async with SoftPhone("+32480123456", board.port) as courier:
+            await courier.call("+3225551000")
+            for key in "1#":
+                courier.press(key)
+            customer._invite = None
+            await customer.take()
+            await board.until(lambda: "recording" in board.courier.calls[-1].steps)
+            courier.talk(OURS)
+            await customer.hears(OURS)
+            await recorded(board.switch.recordings_folder, 0.2)
+            if taken:
+                for part in board.switch.recordings_folder.glob("*.part"):
+                    part.unlink()
+            await courier.hang_up()
+            customer.grant(await customer.request("BYE"))
+            await board.until(lambda: "recorded" in board.courier.calls[-1].steps)
+            paths.append(board.courier.calls[-1].path)
+    assert paths[0] == ""
+    assert channels(paths[1])
+
+
 def test_recordings_are_for_the_owner_only(tmp_path: Path):
     from beckon.providers.sip.media.recorder import _File
 

@@ -105,12 +105,16 @@ class _File:
         """Give it its name; the path, or nothing where nothing was recorded."""
         if self._descriptor < 0:
             return ""
-        os.close(self._descriptor)
         part = self.path.with_name(self.path.name + PART)
-        if not self._audio_bytes:
-            part.unlink(missing_ok=True)
+        try:
+            os.close(self._descriptor)
+            if not self._audio_bytes:
+                part.unlink(missing_ok=True)
+                return ""
+            part.rename(self.path)
+        except OSError as error:  # somebody took the file, or the folder, away
+            self._fail(error)
             return ""
-        part.rename(self.path)
         return str(self.path)
 
     def _fail(self, error: OSError) -> None:
