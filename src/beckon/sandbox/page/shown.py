@@ -152,7 +152,7 @@ def apps_of(has: Sequence[str]) -> list[str]:
 
 def newest_unseen(
     cast: Cast, customer: Customer, business: str, seen: set[str]
-) -> tuple[dict[str, int], dict[str, str] | None]:
+) -> tuple[dict[str, int], dict[str, Any] | None]:
     """How many messages of each app were not looked at yet, and the newest of them for the notification."""
     counts: dict[str, int] = {}
     newest: tuple[int, str, Shown] | None = None
@@ -166,12 +166,13 @@ def newest_unseen(
                 newest = (message.at_ms, app, message)
     if newest is None:
         return counts, None
-    _, app, message = newest
+    at_ms, app, message = newest
     return counts, {
         "id": message.id,
         "app": app,
         "title": message.subject or business,
         "text": message.text[:160],
+        "at_ms": at_ms,
     }
 
 

@@ -28,6 +28,7 @@ export class Story {
     this.button.querySelector("span").textContent = "Stop";
     try {
       await this.act("reset");
+      await this.own.before?.(this);
       this.handset.forget();
       this.handset.root.dataset.awake = "no";
       await this.choose(this.own.about);
