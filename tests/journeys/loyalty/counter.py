@@ -249,8 +249,8 @@ async def _serve(port: int) -> None:
             await counter.buys_fries(member)
             for name in ("mobile-tuesday", "snack-box"):
                 await counter.issue(member, name)
-            print(counter.url + counter.wallet(member, 30 * DAY_MS), flush=True)
-            print(f"{counter.url}/console/members  {EMAIL} / {PASSWORD}", flush=True)
+            print(counter.url + counter.wallet(member, 30 * DAY_MS), flush=True)  # noqa: T201
+            print(f"{counter.url}/console/members  {EMAIL} / {PASSWORD}", flush=True)  # noqa: T201
             await asyncio.Event().wait()
 
 

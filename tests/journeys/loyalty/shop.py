@@ -288,9 +288,7 @@ async def opened(
     await beckon.open()
     beckon.start()
     key = key or await new_key(beckon.database, "fries", "app", "events read write definitions")
-    config = uvicorn.Config(
-        beckon.app, port=0, lifespan="off", interface="asgi3", log_level="error", access_log=False
-    )
+    config = uvicorn.Config(beckon.app, port=0, lifespan="off", interface="asgi3", log_level="error", access_log=False)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     try:

@@ -124,6 +124,10 @@ class Book:
                 row = self._row((ALL_DAYS, campaign)).skipped
                 row[code] = row.get(code, 0) + 1
 
+    def changed(self) -> set[str]:
+        """The campaigns of which something was counted since it was written."""
+        return {campaign for _, campaign in self._changed}
+
     def write(self, changes: Changes) -> None:
         """The rows that changed."""
         for day, campaign in self._changed:

@@ -1,7 +1,7 @@
 """Passes to a member's page: how long they hold, and the token that each of its forms carries. Pure.
 
 A pass is the member's own token (``tokens``): whoever has it is let in until it is over, as with any signed link, so it
-is short-lived where an app asks for one. A message's short link (``/go/…``) is a pass as well, as long as the link holds.
+is short-lived where an app asks for one. A message's short link is a pass as well, as long as the link holds.
 """
 
 import hashlib
