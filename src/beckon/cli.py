@@ -212,6 +212,19 @@ def bench_sleepers(as_json: bool, count: int) -> None:
     run(count=count, as_json=as_json)
 
 
+@bench.command("loyalty")
+@_json_option
+@click.option("--members", default=1_000_000, show_default=True)
+@click.option("--seconds", default=5.0, show_default=True, help="For each phase of each round.")
+@click.option("--connections", default=256, show_default=True)
+@click.option("--rounds", default=3, show_default=True)
+def bench_loyalty(as_json: bool, members: int, seconds: float, connections: int, rounds: int) -> None:
+    """A purchase with twenty campaigns, and a campaign to a million members."""
+    from beckon.bench.loyalty import run
+
+    run(members=members, seconds=seconds, connections=connections, rounds=rounds, as_json=as_json)
+
+
 def main() -> None:
     """Run a command; what the operator must mend is one sentence, not a trace."""
     try:

@@ -47,6 +47,9 @@ class Book:
         self._days: dict[tuple[int, str], Day] = {}
         self._changed: set[tuple[int, str]] = set()
         self._changed_stock: set[str] = set()
+        #: this turn's, not yet in the rows
+        self._pending: dict[tuple[int, str], Day] = {}
+        self._skips: dict[tuple[int, str, str], int] = {}
         self._today = 0
 
     async def open(self, database: Database, today: int) -> None:
@@ -107,29 +110,43 @@ class Book:
         totals = self.totals_of(campaign)
         totals.reached += reached
         totals.cost += cost
-        for key in ((day, campaign), (ALL_DAYS, campaign)):
-            row = self._row(key)
-            row.reached += reached
-            row.issued += issued
-            row.redeemed += redeemed
-            row.points += points
-            row.cost += cost
+        pending = self._pending.get((day, campaign))
+        if pending is None:
+            pending = self._pending[day, campaign] = Day()
+        pending.reached += reached
+        pending.issued += issued
+        pending.redeemed += redeemed
+        pending.points += points
+        pending.cost += cost
 
     def skip(self, skipped: dict[str, list[str]], day: int) -> None:
         """Note why campaigns gave nothing."""
+        skips = self._skips
         for code, campaigns in skipped.items():
             for campaign in campaigns:
-                row = self._row((day, campaign)).skipped
-                row[code] = row.get(code, 0) + 1
-                row = self._row((ALL_DAYS, campaign)).skipped
-                row[code] = row.get(code, 0) + 1
+                key = (day, campaign, code)
+                skips[key] = skips.get(key, 0) + 1
 
     def changed(self) -> set[str]:
         """The campaigns of which something was counted since it was written."""
         return {campaign for _, campaign in self._changed}
 
     def write(self, changes: Changes) -> None:
-        """The rows that changed."""
+        """The rows that changed: a turn's counts are added up first, most of a turn is about the same campaigns."""
+        for (day, campaign), pending in self._pending.items():
+            for key in ((day, campaign), (ALL_DAYS, campaign)):
+                row = self._row(key)
+                row.reached += pending.reached
+                row.issued += pending.issued
+                row.redeemed += pending.redeemed
+                row.points += pending.points
+                row.cost += pending.cost
+        for (day, campaign, code), times in self._skips.items():
+            for key in ((day, campaign), (ALL_DAYS, campaign)):
+                skipped = self._row(key).skipped
+                skipped[code] = skipped.get(code, 0) + times
+        self._pending.clear()
+        self._skips.clear()
         for day, campaign in self._changed:
             row = self._days[day, campaign]
             numbers = (row.reached, row.issued, row.redeemed, row.points, row.cost)

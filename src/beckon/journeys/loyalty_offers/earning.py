@@ -59,6 +59,8 @@ class Facts(msgspec.Struct, kw_only=True):
     channel: str = ""
     store: str = ""
     items: tuple[Item, ...] = ()
+    names: frozenset[str] = frozenset()
+    categories: frozenset[str] = frozenset()
     first_purchase: bool = False
 
 
@@ -115,10 +117,11 @@ def why_not(rule: CampaignRule, facts: Facts, member: Member, totals: Totals) ->
         return "not_started"
     if facts.at_ms >= rule.ends_ms:
         return "ended"
-    if rule.days and facts.weekday not in rule.days:
-        return "day"
-    if not rule.hours[0] <= facts.minute < rule.hours[1]:
-        return "hours"
+    if rule.timed:
+        if rule.days and facts.weekday not in rule.days:
+            return "day"
+        if not rule.hours[0] <= facts.minute < rule.hours[1]:
+            return "hours"
     if rule.choosy:
         code = _audience(rule, facts, member)
         if code:
@@ -129,7 +132,7 @@ def why_not(rule: CampaignRule, facts: Facts, member: Member, totals: Totals) ->
         code = _purchase(rule, facts, member)
         if code:
             return code
-    return _limits(rule, facts, member, totals)
+    return _limits(rule, facts, member, totals) if rule.limited else ""
 
 
 def _audience(rule: CampaignRule, facts: Facts, member: Member) -> str:
@@ -165,7 +168,15 @@ def _purchase(rule: CampaignRule, facts: Facts, member: Member) -> str:
         return "channel"
     if rule.stores and facts.store not in rule.stores:
         return "store"
-    if not basket_holds(rule, facts.items):
+    for wanted in rule.wanted:
+        # Most baskets have nothing of what a campaign wants: that is seen at a glance.
+        if (
+            (wanted.items or wanted.categories)
+            and wanted.items.isdisjoint(facts.names)
+            and (wanted.categories.isdisjoint(facts.categories))
+        ):
+            return "basket"
+    if rule.wanted and not basket_holds(rule, facts.items):
         return "basket"
     if when.first_purchase and not facts.first_purchase:
         return "first_purchase"
@@ -235,8 +246,9 @@ def earned(
     hits: list[Hit] = []
     skipped: dict[str, list[str]] = {}
     best: Hit | None = None
+    nothing = Totals()
     for rule in rules.on["purchase"]:
-        totals = totals_of(rule.name)
+        totals = totals_of(rule.name) if rule.limited else nothing
         code = why_not(rule, facts, member, totals)
         if code:
             skipped.setdefault(code, []).append(rule.name)

@@ -74,6 +74,8 @@ def _close(desk: Desk, given: SaleAsked, sale: Sale, member: Member) -> None:
         channel=given.channel,
         store=given.store,
         items=given.items,
+        names=frozenset([item.item for item in given.items]),
+        categories=frozenset([one for item in given.items for one in item.categories]),
         first_purchase=member.purchases == 0,
     )
     earned = earning.earned(

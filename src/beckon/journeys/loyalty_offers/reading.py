@@ -289,8 +289,7 @@ class Reading:
             bare = msgspec.structs.replace(
                 rule,
                 campaign=msgspec.structs.replace(campaign, on="round", opt_in=False),
-                days=frozenset(),
-                hours=(0, 1_440),
+                timed=False,
             )
             code = earning.why_not(bare, facts, member, totals.get(name, Totals()))
             if not code and earning.over_budget(rule, totals.get(name, Totals()), 0):

@@ -51,8 +51,11 @@ class CampaignRule(msgspec.Struct, frozen=True, kw_only=True):
     days: frozenset[int]
     #: minutes of the day, (0, 1440): all of it
     hours: tuple[int, int]
-    #: whether any of the audience's conditions is set.
+    #: whether any of the audience's conditions is set, and any limit or budget.
     choosy: bool
+    limited: bool
+    #: whether only some days or hours will do.
+    timed: bool
     joined_after_ms: int
     joined_before_ms: int
     wanted: tuple[WantedRule, ...]
@@ -187,6 +190,8 @@ class Rules:
             days=frozenset([_DAYS[day] for day in campaign.days]),
             hours=hours,
             choosy=audience != type(audience)(),
+            limited=campaign.limits != type(campaign.limits)(),
+            timed=bool(campaign.days or campaign.hours),
             joined_after_ms=self._instant(audience.joined_after, 0),
             joined_before_ms=self._instant(audience.joined_before, NEVER_MS),
             wanted=tuple(

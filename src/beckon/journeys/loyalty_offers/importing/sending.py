@@ -122,7 +122,7 @@ class Sending:
                 if error:
                     why = str(error.get("detail") or error.get("why") or "")
                     self._wrong(WrongRow(row.line, row.end, row.values, str(error.get("code", "")), why))
-                elif said.get("known"):
+                elif said.get("known") is True:
                     self.done.known += 1
                 else:
                     self.done.new += 1
