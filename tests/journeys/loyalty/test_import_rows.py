@@ -89,6 +89,7 @@ def test_a_line_break_within_quotes_is_part_of_the_field_and_lines_are_counted_o
         (b"a\0@example.com,5", "import.nul"),
         (b'"a"b@example.com,5', "import.quote"),
         (b"x" * 2001 + b"@example.com,5", "import.field_too_long"),
+        (b"a@example.com,5\rb@example.com,6", "import.line_end"),
     ],
 )
 def test_a_row_that_cant_be_taken_says_why_and_the_next_goes_on(line: bytes, code: str):
@@ -142,5 +143,5 @@ def test_no_bytes_whatever_break_the_reader(text: bytes):
     try:
         rows = read(b"email,address\n" + text)
     except FileProblem as problem:
-        rows = [WrongRow(problem.line + 1, 0, (), problem.code, problem.why)]
+        rows = [WrongRow(problem.line, 0, (), problem.code, problem.why)]
     assert all(2 <= row.line <= text.count(b"\n") + text.count(b"\r") + 2 for row in rows)
