@@ -20,7 +20,7 @@ from beckon.store.changes import Changes
 from beckon.store.database import Database, open_database
 from beckon.store.migrations import migrate
 from beckon.store.tables import API_KEYS, PEOPLE
-from beckon.web.sessions import Person, hash_password, person_row
+from beckon.web.sessions import Person, person_row
 from beckon.workspaces import read_settings
 
 #: What a journey's folder may bring into a workspace.
@@ -135,7 +135,7 @@ async def new_person(
     """Make somebody who can sign in."""
     person = Person(fresh("per"), workspace, email.strip().lower(), name or email.partition("@")[0], role)
     changes = Changes()
-    changes.insert(PEOPLE, person_row(person, hash_password(password), SystemClock().now_ms()))
+    changes.insert(PEOPLE, person_row(person, password, SystemClock().now_ms()))
     await database.commit(changes)
     return person
 

@@ -1,4 +1,4 @@
-"""Guests: who opens a member's page, by a pass or by a message's short link; and the notice for whoever is not let in."""
+"""Guests: who opens a member's page, by a pass or a message's short link; and the notice for whoever is not let in."""
 
 from typing import Any
 
