@@ -51,7 +51,7 @@ from beckon.web.bodies import Receive
 from beckon.web.live import Hub
 from beckon.web.sessions import Sessions
 from beckon.worker import Wheel, ask, settle
-from beckon.workspaces import Library, Workspaces, open_workspace
+from beckon.workspaces import Library, Workspaces, open_workspace, read_settings
 
 log = logging.getLogger("beckon.app")
 
@@ -79,7 +79,7 @@ class Beckon:
         self.clock: Clock = clock or SystemClock()
         self._extra_routes = list(extra_routes)
         self.folder = Path(settings.workspace)
-        self.database: Database = open_database(settings.database_url)
+        self.database: Database = open_database(settings.store_url)
         engine = self.database.engine
         if isinstance(engine, SqliteEngine | PostgresEngine):
             engine.exclusive = exclusive
@@ -126,6 +126,7 @@ class Beckon:
     async def _open(self) -> None:
         sys.setswitchinterval(_SWITCH_S)
         gc.set_threshold(*_COLLECT)
+        read_settings(self.folder)  # a folder that is none is said before anything is made in it
         await self.database.open()
         for name in await migrate(self.database):
             log.info("migrated: %s", name)
@@ -197,11 +198,15 @@ class Beckon:
         """Finish what is in hand; what waits, waits in the store."""
         self.hub.close()
         if self.carrier is not None:
-            await self.carrier.close(self.settings.drain_s)
+            self.carrier.begin_nothing()
         self.wheel.close()
         self.maintenance.close()
+        # The wheel first: a turn that is being written hands over the messages that it admitted, and the carrier
+        # waits for them.
         if self._running:
             await asyncio.wait(self._running, timeout=self.settings.drain_s)
+        if self.carrier is not None:
+            await self.carrier.close(self.settings.drain_s)
         await self.intake.close()
         for task in self._running:
             task.cancel()
@@ -399,6 +404,8 @@ class Beckon:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         self.start()
+        name = self.workspaces.all()[0].settings.name
+        log.info("%s at %s; the team signs in at %s/console/", name, self.settings.address, self.settings.address)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.close()

@@ -5,6 +5,7 @@ Two kinds: the server's, from the environment (``BECKON_…``), and a workspace'
 """
 
 import os
+from pathlib import Path
 
 import msgspec
 
@@ -14,8 +15,8 @@ from beckon.core.errors import Misconfigured
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Read from the environment: ``database_url`` is ``BECKON_DATABASE_URL``, and so on."""
 
-    #: sqlite:///path or postgresql://user:password@host/database
-    database_url: str = "sqlite:///beckon.db"
+    #: sqlite:///path or postgresql://user:password@host/database; empty: beckon.db in the workspace's folder
+    database_url: str = ""
     #: the folder that ``beckon init`` wrote
     workspace: str = "."
     host: str = "127.0.0.1"
@@ -48,6 +49,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     receipts_days: int = 90
     #: log lines below this are not written: debug, info, warning, error
     log_level: str = "info"
+
+    @property
+    def store_url(self) -> str:
+        """Where everything is kept."""
+        return self.database_url or f"sqlite:///{Path(self.workspace) / 'beckon.db'}"
 
     @property
     def address(self) -> str:

@@ -16,6 +16,9 @@ from beckon.messaging.render import render
 from beckon.messaging.templates import Template
 from beckon.workspaces import Library
 
+#: Characters of a template's words in the list.
+_WORDS_MAX = 120
+
 
 class Shelf:
     """One workspace's library, for reading."""
@@ -73,6 +76,7 @@ class Shelf:
                 locales=template.locales,
                 variables=tuple(template.variables),
                 words=self._words(template),
+                approval=next((one.state for one in template.approved.values()), ""),
             )
             for _, template in sorted(self._library.templates.items())
         ]
@@ -88,7 +92,7 @@ class Shelf:
         for channel in self._library.settings.channels:
             preview = self._preview(template, channel, self._library.settings.locale)
             if preview.rendered is not None:
-                return preview.rendered.text[:120]
+                return _beginning(preview.rendered.text)
         return ""
 
     def _preview(self, template: Template, channel: str, locale: str) -> TemplatePreview:
@@ -112,6 +116,10 @@ class Shelf:
         except BeckonError as error:
             return TemplatePreview(channel, locale, None, error.why)
         return TemplatePreview(channel, locale, rendered)
+
+
+def _beginning(text: str) -> str:
+    return text if len(text) <= _WORDS_MAX else text[:_WORDS_MAX].rpartition(" ")[0] + " …"
 
 
 _SOMEBODY = Contact(

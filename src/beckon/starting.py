@@ -102,7 +102,7 @@ async def init_workspace(folder: Path, *, email: str = "") -> Made:
     """Write the example, and into its database a first owner and a key."""
     files = write_example(folder)
     settings = read_settings(folder)
-    database = await _opened(_settings_of(folder))
+    database = await _opened(msgspec.structs.replace(from_environment(), workspace=str(folder)))
     try:
         token = await new_key(database, settings.workspace, "first", "events read write definitions")
         made = Made(files, token)
@@ -152,11 +152,14 @@ async def make_key(label: str, scopes: str) -> str:
 
 
 async def revoke_keys(label: str) -> int:
-    """``beckon key revoke``: how many keys of this label were in use."""
+    """``beckon key revoke``: how many keys of this label were in use. Raises ``Refused`` when there was none."""
     settings = from_environment()
+    read_settings(Path(settings.workspace))
     database = await _opened(settings)
     try:
         rows = await database.fetch("SELECT count(*) FROM api_keys WHERE label = ? AND revoked_ms IS NULL", (label,))
+        if not rows[0][0]:
+            raise Refused("key.unknown", f"no key in use has the label {label!r}")
         changes = Changes()
         changes.execute(
             "UPDATE api_keys SET revoked_ms = ? WHERE label = ? AND revoked_ms IS NULL",
@@ -168,15 +171,8 @@ async def revoke_keys(label: str) -> int:
         await database.close()
 
 
-def _settings_of(folder: Path) -> ServerSettings:
-    settings = from_environment()
-    if settings.database_url == ServerSettings().database_url:
-        return msgspec.structs.replace(settings, database_url=f"sqlite:///{folder}/beckon.db")
-    return settings
-
-
 async def _opened(settings: ServerSettings) -> Database:
-    database = open_database(settings.database_url)
+    database = open_database(settings.store_url)
     await database.open()
     await migrate(database)
     return database

@@ -121,7 +121,7 @@ async def test_a_server_goes_on_by_itself_after_the_database_was_away_for_a_whil
             await here.beckon.intake.accept([event])
         here.beckon.wake()
         await asyncio.to_thread(private_postgres.start)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     await here.beckon.intake.accept([event])
@@ -151,7 +151,7 @@ async def test_an_outcome_waits_for_the_database_and_the_message_is_not_sent_aga
         go_on.set()
         await asyncio.sleep(0)
         await asyncio.to_thread(private_postgres.start)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     if (await here.delivery()).state == "sent":

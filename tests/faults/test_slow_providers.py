@@ -24,7 +24,7 @@ def by_mail(number: int) -> dict[str, str]:
 
 async def sent_in_time(channel: FakeChannel, count: int) -> None:
     """Return when the channel has had so many messages."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while len(channel.sent) < count:  # noqa: ASYNC110
             await asyncio.sleep(0.002)
 

@@ -117,10 +117,14 @@ class Carrier:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._pause_s())
 
-    async def close(self, drain_s: float) -> None:
-        """Begin nothing more, and wait for what is in flight, but not for ever."""
+    def begin_nothing(self) -> None:
+        """Begin nothing more: ``run`` ends with what it is just claiming."""
         self._closing = True
         self._wake.set()
+
+    async def close(self, drain_s: float) -> None:
+        """Begin nothing more, and wait for what is in flight, but not for ever."""
+        self.begin_nothing()
         loop = asyncio.get_running_loop()
         until = loop.time() + drain_s
         while loop.time() < until:

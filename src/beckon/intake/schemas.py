@@ -31,6 +31,9 @@ class Schema:
             return
         for error in self._validator.iter_errors(data):
             path = ".".join(str(part) for part in ("data", *error.instance_path))
+            if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Required):
+                path = f"{path}.{error.kind.property}"
+                raise Refused("event.data", f"{path}: it is missing", field=path)
             raise Refused("event.data", f"{path}: {error.message[:200]}", field=path)
 
 

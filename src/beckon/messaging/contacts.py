@@ -182,7 +182,7 @@ def read_reference(value: Any, *, region: str = "", field: str = "data.contact")
     """Whom ``value`` means. Raises ``Refused`` naming the field that is wrong."""
     if type(value) is str:
         return _from_text(value, region, field)
-    if not isinstance(value, Mapping):
+    if type(value) is not dict and not isinstance(value, Mapping):
         raise Refused("contact.shape", "A contact is an id, an address, or an object with phone or email.", field=field)
     id_ = value.get("id")
     if type(id_) is str and id_.startswith("con_"):
@@ -256,8 +256,8 @@ def _with_facts(given: Reference, value: Mapping[str, Any], region: str, field: 
             for address in _phone(phone, region, f"{field}.{key}"):
                 addresses.setdefault(address.channel, address)
             break
-    for channel in CHANNELS:
-        external_id = value.get(channel)
+    for channel in [channel for channel in CHANNELS if channel in value]:
+        external_id = value[channel]
         if external_id is not None and external_id != "":
             addresses[channel] = _address(channel, external_id, region, f"{field}.{channel}")
     others = value.get("addresses")
@@ -350,6 +350,8 @@ def _short(value: str, field: str, most: int = EXTERNAL_ID_MAX) -> str:
 
 
 def _text(value: str, most: int) -> str:
+    if len(value) <= most and value.isprintable() and value == value.strip() and "  " not in value:
+        return value  # as nearly every name is written
     return " ".join(_CONTROL.sub("", value[: most * 2]).split())[:most]
 
 

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from beckon.core.errors import BeckonError, Misconfigured, Refused, Unavailable, Unsupported
+from beckon.web.pages import page
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -134,7 +135,8 @@ async def on_error(request: Request, error: Exception) -> Response:
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
-    """Starlette's own 404 and 405 as problem details (register it for ``HTTPException``)."""
+    """Starlette's own 404 and 405 as problem details, and as a page for a person who came by an old or mistyped
+    address (register it for ``HTTPException``)."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = dict(getattr(error, "headers", None) or {})
     words = {404: "not_found", 405: "method", 413: "too_large", 415: "media_type", 400: "malformed"}
@@ -143,9 +145,15 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
         404: f"There is nothing at {request.url.path[:200]}.",
         405: f"{request.method} isn't possible here; Allow says what is.",
     }.get(status, str(getattr(error, "detail", "")) or "It went wrong.")
+    title = _TITLES.get(status, "It went wrong")
+    if request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", ""):
+        return page(
+            request, "web/error.html", status=status, headers=headers, title=title, text=detail, code=code, href="/",
+            link_text="To the first page",
+        )  # fmt: skip
     body = {
         "type": f"/docs/errors#{code}",
-        "title": _TITLES.get(status, "It went wrong"),
+        "title": title,
         "status": status,
         "detail": detail,
         "code": code,

@@ -80,7 +80,7 @@ def test_templates_mappings_and_schemas_are_uploaded_too(served: Served, client:
 
     schema = {"type": "object", "required": ["n"]}
     assert put(client, "schema", "made.up", json.dumps(schema)).status_code == 201
-    assert client.post("/v1/events", json={"type": "made.up", "data": {}}).json()["field"] == "data"
+    assert client.post("/v1/events", json={"type": "made.up", "data": {}}).json()["field"] == "data.n"
     assert client.post("/v1/events", json={"type": "made.up", "data": {"n": 1}}).status_code == 202
 
     kinds = [(one["kind"], one["name"]) for one in client.get("/v1/definitions", params={"limit": 200}).json()["items"]]

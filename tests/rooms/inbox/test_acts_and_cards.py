@@ -1,5 +1,7 @@
 """Acts of the team as events, and results laid out for reading."""
 
+from zoneinfo import ZoneInfo
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +59,24 @@ def test_a_card_names_its_fields_in_its_order_and_hides_nothing_else() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("fields", "rows"),
+    [
+        ({"visit": "V", "total": 412.5, "currency": "EUR"}, [("Total", "412.50 EUR")]),
+        ({"visit": "V", "total": 1200, "currency": "EUR"}, [("Total", "1\u202f200.00 EUR")]),
+        ({"visit": "V", "total": 48210, "currency": "mi"}, [("Total", "48\u202f210 mi")]),
+        ({"visit": "V", "total": 12}, [("Total", "12")]),
+        ({"visit": "V", "total": "12", "currency": "EUR"}, [("Total", "12"), ("Currency", "EUR")]),
+        ({"visit": "V", "total": 12, "currency": "of it all"}, [("Total", "12"), ("Currency", "of it all")]),
+    ],
+)
+def test_a_number_is_read_with_the_unit_that_another_field_says(
+    fields: dict[str, object], rows: list[tuple[str, str]]
+) -> None:
+    card = Card("Paid", frozenset({"visit"}), (Field("total", "Total", unit_from="currency"),), frozenset({"visit"}))
+    assert [(row.label, row.value.text) for row in lay_out(fields, (card,)).rows] == rows
+
+
 def test_results_that_no_card_knows_go_by_their_own_names() -> None:
     laid = lay_out(
         {"licensePlate": "1-ABC-234", "ok": True, "no": False, "when": "2026-11-23T08:30:00+01:00", "gone": None}
@@ -66,9 +86,23 @@ def test_results_that_no_card_knows_go_by_their_own_names() -> None:
         ("License plate", "text", "1-ABC-234"),
         ("Ok", "yes", ""),
         ("No", "no", ""),
-        ("When", "text", "23 Nov 2026, 08:30"),
+        ("When", "text", "23 Nov 2026, 07:30"),
         ("Gone", "empty", ""),
     ]
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("2026-11-26T23:15:00Z", "27 Nov 2026, 00:15"),
+        ("2026-11-23T08:30:00+01:00", "23 Nov 2026, 08:30"),
+        ("2026-11-23T08:30", "23 Nov 2026, 08:30"),
+        ("0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00+14:00"),
+    ],
+)
+def test_an_instant_is_read_by_the_workspaces_clock(said: str, read: str) -> None:
+    laid = lay_out({"at": said}, zone=ZoneInfo("Europe/Brussels"))
+    assert laid.rows[0].value.text == read
 
 
 def test_only_web_addresses_become_links() -> None:

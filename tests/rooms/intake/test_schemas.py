@@ -36,8 +36,8 @@ def test_data_that_fits_is_let_through(data: Any):
 @pytest.mark.parametrize(
     ("data", "field"),
     [
-        ({"contact": {}}, "data"),
-        ({"visit": "V-1"}, "data"),
+        ({"contact": {}}, "data.visit"),
+        ({"visit": "V-1"}, "data.contact"),
         ({"visit": "", "contact": {}}, "data.visit"),
         ({"visit": "V" * 21, "contact": {}}, "data.visit"),
         ({"visit": 17, "contact": {}}, "data.visit"),

@@ -83,5 +83,11 @@ async def test_every_answer_of_an_app_that_went_wrong_is_a_problem():
         assert status == 500
         assert "secret" not in json.dumps(body)
         assert (await ask("/nowhere"))[1]["code"] == "http.not_found"
+        answer = await client.get("/no<b>where", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+        assert answer.status_code == 404
+        assert answer.headers["content-type"].startswith("text/html")
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert "Not found" in answer.text
+        assert "<b>" not in answer.text
         status, body = await ask("/refused", "POST")
         assert (status, body["code"]) == (405, "http.method")

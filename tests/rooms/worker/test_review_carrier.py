@@ -239,6 +239,30 @@ async def test_a_closing_server_hands_over_what_it_has_in_hand_and_nothing_more(
         assert not any(delivery.doubtful for delivery in await made.deliveries())
 
 
+async def test_what_a_turn_is_just_writing_is_handed_over_before_the_server_is_closed(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with line(tmp_path, database_url, drain_s=60) as made:
+        await made.rest()
+        written = asyncio.Event()
+        await made.tell("1", "hello", {"phone": "+32470123456"})
+        made.store.writing = written
+        await made.until(lambda: made.beckon.database._writing is not None)
+        made.library.channels = {"sms": made.sms}
+        closing = asyncio.ensure_future(made.close())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        written.set()
+        await closing
+        assert made.sms.texts == ["hello"]
+        clock = made.clock
+    async with line(tmp_path, database_url, clock=clock) as made:
+        await made.rest()
+        assert made.sms.texts == []
+        assert [delivery.state for delivery in await made.deliveries()] == ["sent"]
+        assert await made.events("message.doubtful") == []
+
+
 async def test_a_crowd_for_one_provider_does_not_keep_another_waiting(database_url: str, tmp_path: Path) -> None:
     async with line(tmp_path, database_url, more="rates: { twilio_sms: 1 }\n", in_flight_max=4) as made:
         events = [

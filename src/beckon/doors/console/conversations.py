@@ -28,7 +28,8 @@ from beckon.inbox.reading import (
     thread,
     whole,
 )
-from beckon.web.filters import moment
+from beckon.messaging.contacts import EXTERNAL
+from beckon.web.filters import moment, zone
 from beckon.web.locales import ENDONYMS
 from beckon.web.problems import status_of
 
@@ -216,7 +217,9 @@ def bubbles(visit: Visit, found: Thread) -> tuple[Bubble, ...]:
                 new_day=that_day != day,
                 state=words.delivery_state(delivery) if delivery else None,
                 channel=_channel(entry),
-                card=lay_out(entry.body.fields, visit.parts.cards) if isinstance(entry.body, Results) else None,
+                card=lay_out(entry.body.fields, visit.parts.cards, zone(visit.library.time_zone))
+                if isinstance(entry.body, Results)
+                else None,
                 delivery=delivery,
             )
         )
@@ -229,7 +232,8 @@ _SIDES = {"message": "out", "received": "in", "note": "team", "results": "card",
 
 def channel_lines(contact: Contact, order: tuple[str, ...]) -> tuple[ChannelLine, ...]:
     """The contact's channels in the order in which they are tried, those without an address too."""
-    ranked = dict.fromkeys((*(contact.channel_order or order), *(one.channel for one in contact.addresses)))
+    reached = [one.channel for one in contact.addresses if one.channel != EXTERNAL]
+    ranked = dict.fromkeys((*(contact.channel_order or order), *reached))
     return tuple(
         ChannelLine(channel, tuple(one for one in contact.addresses if one.channel == channel)) for channel in ranked
     )

@@ -45,6 +45,8 @@ class Template(msgspec.Struct, frozen=True):
     variables: tuple[str, ...]
     #: the first words, in the workspace's language.
     words: str = ""
+    #: what its file says of its approval, which counts until a provider says something; empty: it needs none.
+    approval: str = ""
 
 
 class Library(Protocol):

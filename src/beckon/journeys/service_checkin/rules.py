@@ -12,8 +12,7 @@ CHECKIN = Card(
     title="Check-in",
     needs=frozenset({"visit", "mileage"}),
     fields=(
-        Field("mileage", "Mileage"),
-        Field("mileage_unit", "Unit"),
+        Field("mileage", "Mileage", unit_from="mileage_unit"),
         Field("wishes", "Wishes"),
         Field("note", "Remarks"),
         Field("key_drop", "Key", words=_KEY_DROP),
@@ -29,8 +28,7 @@ WORK = Card(
     needs=frozenset({"visit", "items"}),
     fields=(
         Field("items", "Work"),
-        Field("total", "Total"),
-        Field("currency", "Currency"),
+        Field("total", "Total", unit_from="currency"),
         Field("reason", "Reason"),
         Field("visit", "Visit"),
     ),
@@ -41,8 +39,7 @@ PAYMENT = Card(
     title="Payment",
     needs=frozenset({"visit", "amount"}),
     fields=(
-        Field("amount", "Amount"),
-        Field("currency", "Currency"),
+        Field("amount", "Amount", unit_from="currency"),
         Field("paid_at", "Paid"),
         Field("visit", "Visit"),
     ),

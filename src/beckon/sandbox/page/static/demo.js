@@ -153,6 +153,15 @@ export function answered(said) {
   for (const id of ["#sent-send", "#sent-new-id"]) $(id).disabled = false;
 }
 
+// What a person does ends the story that plays itself; what the story does is not trusted in this sense.
+for (const kind of ["click", "change"]) {
+  document.addEventListener(kind, (event) => {
+    if (event.isTrusted && event.target.closest?.(".business button, .business form, .app button, [data-has], [data-fault]")) {
+      story.takenOver();
+    }
+  }, { capture: true });
+}
+
 document.addEventListener("click", async (event) => {
   const who = event.target.closest("[data-who]");
   if (who) return choose(who.dataset.who);
@@ -246,7 +255,7 @@ $("#stage").addEventListener("touchend", (event) => {
 
 // What the story needs: to wait until something is to be seen.
 
-export function until(holds, patience_ms = 15_000) {
+export function until(holds, patience_ms = 30_000) {
   return new Promise((resolve, reject) => {
     const giveUp = setTimeout(() => done(new Error("nothing happened")), patience_ms);
     function done(error) {

@@ -1,7 +1,10 @@
 // A story plays itself: each step has a caption, lights the part where it happens, and waits for what is to be seen.
 // Its steps are the scene's: { where, words, does, before, after }.
 
+import { toast } from "../web/js/toast.js";
+
 const STEP_MS = 2_600;
+const PATIENCE_MS = 60_000;
 // ?pace=2 tells it half as fast, for a talk.
 const PACE = Math.min(10, Math.max(0.05, Number(new URLSearchParams(location.search).get("pace")) || 1));
 
@@ -14,18 +17,30 @@ export class Story {
     this.button.addEventListener("click", () => (this.playing ? this.stop() : this.play()));
   }
 
+  // Somebody else acts: the page is theirs.
+  takenOver() {
+    if (!this.playing) return;
+    this.stop();
+    toast("The story stopped: it is your turn.", "");
+  }
+
   stop() {
     this.playing = 0;
     this.caption.hidden = true;
     document.body.classList.remove("is-playing");
     for (const one of document.querySelectorAll(".is-lit")) one.classList.remove("is-lit");
-    this.button.querySelector("span").textContent = "Play the story";
+    this.label("Play", true);
+  }
+
+  label(word, whole) {
+    this.button.querySelector("b").textContent = word;
+    this.button.querySelector(".play-rest").hidden = !whole;
   }
 
   async play() {
     const turn = (this.playing = Date.now());
     document.body.classList.add("is-playing");
-    this.button.querySelector("span").textContent = "Stop";
+    this.label("Stop", false);
     try {
       await this.act("reset");
       await this.own.before?.(this);
@@ -33,18 +48,15 @@ export class Story {
       this.handset.root.dataset.awake = "no";
       await this.choose(this.own.about);
       for (const step of this.own.steps(this)) {
-        if (this.playing !== turn) return;
         this.say(step.words, step.where);
         await this.pause(step.before ?? 900);
-        if (this.playing !== turn) return;
         await step.does();
         await this.pause(step.after ?? STEP_MS);
       }
-    } catch (error) {
-      if (this.playing === turn) this.say(`The story stopped: ${error.message}.`, "");
-      await this.pause(STEP_MS);
-    } finally {
-      if (this.playing === turn) this.stop();
+      this.stop();
+    } catch {
+      // Stopped by a person, or the page is not as the story left it; a newer story goes on.
+      if (this.playing === turn) this.takenOver();
     }
   }
 
@@ -67,8 +79,12 @@ export class Story {
     else if (where) document.querySelector(`#${where}`)?.scrollIntoView({ block: "nearest", behavior: "smooth" });
   }
 
+  // Rejects when this story was stopped meanwhile: whatever waited goes no further.
   pause(ms) {
-    return new Promise((resolve) => setTimeout(resolve, ms * PACE));
+    const turn = this.playing;
+    return new Promise((resolve, reject) => {
+      setTimeout(() => (turn && this.playing === turn ? resolve() : reject(new Error("stopped"))), ms * PACE);
+    });
   }
 
   async press(selector, then) {
@@ -87,7 +103,10 @@ export class Story {
   }
 
   loaded() {
-    return new Promise((resolve) => this.handset.frame.addEventListener("load", resolve, { once: true }));
+    return new Promise((resolve, reject) => {
+      this.handset.frame.addEventListener("load", resolve, { once: true });
+      setTimeout(() => reject(new Error("nothing came")), PATIENCE_MS);
+    });
   }
 
   get page() {
