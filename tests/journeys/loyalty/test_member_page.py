@@ -243,7 +243,7 @@ async def test_a_template_may_lead_to_the_page_by_its_own_link(tmp_path: Path):
         "flows/issued.yaml": "flow: issued\non: offer.issued\nsteps:\n  - send: offer_issued\n",
         "beckon.yaml": (
             "workspace: fries\nname: Fancy Fries\nchannels: [email]\nproviders:\n"
-            "  smtp: { host: 127.0.0.1, port: 9, from: fries@example.com }\n"
+            "  smtp: { host: 127.0.0.1, port: 9, tls: none, from_address: fries@example.com }\n"
         ),
     }
     async with opened(tmp_path / "fries", files=files) as counter:
