@@ -186,7 +186,8 @@ class Counter:
         now_ms = self.clock.now_ms()
         given = SaleAsked(
             member=member.id, sale=sale, store="brussels-1", channel="counter", currency="EUR", items=items,
-            subtotal=minor("18", 2), closed=True, at_ms=now_ms, modified_ms=now_ms, redeemed=(Redeemed(redeems),) if redeems else (),
+            subtotal=minor("18", 2), closed=True, at_ms=now_ms, modified_ms=now_ms,
+            redeemed=(Redeemed(redeems),) if redeems else (),
         )  # fmt: skip
         return await self.ask("loyalty.transaction_asked", given)
 
