@@ -2,7 +2,7 @@
 
 import asyncio
 from base64 import b64encode
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -138,6 +138,18 @@ shown: hidden
 _numbers = count(1)
 
 
+class Said(msgspec.Struct, frozen=True):
+    """An answer."""
+
+    status: int
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """What it says."""
+        return msgspec.json.decode(self.body)
+
+
 class Shop:
     """A served workspace."""
 
@@ -155,6 +167,34 @@ class Shop:
         if status is not None:
             assert answer.status_code == status, answer.text
         return answer.json()
+
+    async def crowd(self, path: str, bodies: Sequence[Any]) -> list["Said"]:
+        """The answers to requests that come together, straight from the server's application."""
+        return await asyncio.gather(*[self._straight(path, body) for body in bodies])
+
+    async def _straight(self, path: str, body: Any) -> "Said":
+        given: list[Any] = [{"type": "http.request", "body": msgspec.json.encode(body), "more_body": False}]
+        said: list[Any] = []
+
+        async def receive() -> Any:
+            return given.pop()
+
+        async def send(message: Any) -> None:
+            said.append(message)
+
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": path.replace(":api_key", "app"),
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "headers": [
+                (b"authorization", basic("app", self.key).encode()),
+                (b"content-type", b"application/json"),
+            ],
+        }
+        await self.beckon.app(scope, receive, send)
+        return Said(said[0]["status"], b"".join(message.get("body", b"") for message in said[1:]))
 
     async def sign_up(self, **user: Any) -> dict[str, Any]:
         """A new user."""
@@ -288,7 +328,15 @@ async def opened(
     await beckon.open()
     beckon.start()
     key = key or await new_key(beckon.database, "fries", "app", "events read write definitions")
-    config = uvicorn.Config(beckon.app, port=0, lifespan="off", interface="asgi3", log_level="error", access_log=False)
+    config = uvicorn.Config(
+        beckon.app,
+        port=0,
+        lifespan="off",
+        interface="asgi3",
+        log_level="error",
+        access_log=False,
+        timeout_keep_alive=300,
+    )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     try:
