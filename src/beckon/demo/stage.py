@@ -208,7 +208,7 @@ def _write(folder: Path, twins: Twins, address: str, edits: Sequence[Edit]) -> N
         name=BUSINESS,
         providers=settings,
         checkin_url=address + CHECK_IN,
-        offers_url=f"{address}/wallet/{{code}}",
+        offers_url=f"{address}/wallet/{{link}}",
     )
     for edit in edits:
         edit.apply(folder)

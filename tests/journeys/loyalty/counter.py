@@ -186,7 +186,8 @@ class Counter:
         now_ms = self.clock.now_ms()
         given = SaleAsked(
             member=member.id, sale=sale, store="brussels-1", channel="counter", currency="EUR", items=items,
-            subtotal=minor("18", 2), closed=True, at_ms=now_ms, modified_ms=now_ms, redeemed=(Redeemed(redeems),) if redeems else (),
+            subtotal=minor("18", 2), closed=True, at_ms=now_ms, modified_ms=now_ms,
+            redeemed=(Redeemed(redeems),) if redeems else (),
         )  # fmt: skip
         return await self.ask("loyalty.transaction_asked", given)
 
@@ -208,17 +209,15 @@ class Counter:
         """A browser without scripts."""
         return httpx.AsyncClient(base_url=self.url, timeout=60, trust_env=False, verify=False, **options)
 
-    async def signed_in(self) -> httpx.AsyncClient:
+    async def sign_in(self, client: httpx.AsyncClient) -> None:
         """Noor of the team, at the console."""
-        client = self.client()
         answer = await client.post("/console/sign-in", data={"email": EMAIL, "password": PASSWORD, "next": "/console"})
         assert answer.status_code == 303, answer.text
-        return client
 
 
 @asynccontextmanager
 async def opened(
-    folder: Path, database_url: str = "", port: int = 0, files: dict[str, str] | None = None
+    folder: Path, database_url: str = "", port: int = 0, files: dict[str, str] | None = None, team: bool = False
 ) -> AsyncIterator[Counter]:
     """A counter, and nothing left of it afterwards."""
     for name, text in {**FILES, **(files or {})}.items():
@@ -234,7 +233,8 @@ async def opened(
     )  # fmt: skip
     beckon = Beckon(settings, clock=clock)
     await beckon.open()
-    await new_person(beckon.database, WORKSPACE, EMAIL, PASSWORD, role="owner", name="Noor Haddad")
+    if team:
+        await new_person(beckon.database, WORKSPACE, EMAIL, PASSWORD, role="owner", name="Noor Haddad")
     beckon.start()
     config = uvicorn.Config(beckon.app, interface="asgi3", lifespan="off", access_log=False, log_level="warning")
     server = uvicorn.Server(config)
@@ -250,7 +250,7 @@ async def opened(
 
 async def _serve(port: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        async with opened(Path(folder), port=port) as counter:
+        async with opened(Path(folder), port=port, team=True) as counter:
             member = await counter.amanda(points=400)
             await counter.buys_fries(member)
             for name in ("mobile-tuesday", "snack-box"):

@@ -1,4 +1,4 @@
-"""The member's page as a browser without scripts has it: looking, using, buying, joining, codes; and who is kept out."""
+"""The member's page as a browser without scripts has it: looking, using, buying, joining; and who is kept out."""
 
 import asyncio
 import re
@@ -237,13 +237,13 @@ async def test_a_messages_short_link_is_a_pass_as_long_as_it_holds(counter: Coun
 async def test_a_template_may_lead_to_the_page_by_its_own_link(tmp_path: Path):
     files = {
         "templates/offer_issued.yaml": (
-            "template: offer_issued\npurpose: transactional\nlocales:\n  en:\n    subject: An offer\n    text: For you\n"
+            "template: offer_issued\npurpose: transactional\nlocales:\n  en:\n    subject: Offer\n    text: For you\n"
             '    buttons: [{ text: See it, link: "http://beckon.example/wallet/{link}" }]\n'
         ),
         "flows/issued.yaml": "flow: issued\non: offer.issued\nsteps:\n  - send: offer_issued\n",
         "beckon.yaml": (
             "workspace: fries\nname: Fancy Fries\nchannels: [email]\nproviders:\n"
-            "  smtp: { host: 127.0.0.1, port: 9, from: fries@example.com }\n"
+            "  smtp: { host: 127.0.0.1, port: 9, tls: none, from_address: fries@example.com }\n"
         ),
     }
     async with opened(tmp_path / "fries", files=files) as counter:

@@ -1,4 +1,4 @@
-"""The messages around a loyalty programme, as the seed tells them: who is told what, when, on which channel, and once."""
+"""The messages around a loyalty programme, as the seed tells them: who is told what, when, where, and once."""
 
 from collections.abc import Sequence
 from typing import Any

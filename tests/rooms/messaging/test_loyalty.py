@@ -1,4 +1,4 @@
-"""The loyalty folder's messages: its templates in eight languages, its flows and their trials, its example programme."""
+"""The loyalty folder's messages: templates in eight languages, flows and their trials, the example programme."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ JOURNEY = found()["loyalty_offers"]
 PUSH = Capabilities(text_max=1_500, link_buttons=2, title=True)
 CHANNELS = {"fcm": PUSH, "oem_app": OEM, "whatsapp": WHATSAPP, "sms": SMS, "email": EMAIL}
 SETTINGS = WorkspaceSettings(
-    name="Garage Van Dijk", values={"programme": "Fancy Fries", "offers_url": "https://fries.example/wallet/{code}"}
+    name="Garage Van Dijk", values={"programme": "Fancy Fries", "offers_url": "https://fries.example/wallet/{link}"}
 )
 
 
@@ -130,7 +130,10 @@ def test_the_flows_pass_their_own_trials(file: Path) -> None:
 
 
 def test_the_example_programme_can_be_read_and_its_campaigns_name_offers_that_exist() -> None:
-    made = {kind.kind: [kind.parse(file.read_text()) for file in files(kind.pattern.partition("/")[0])] for kind in JOURNEY.kinds}  # fmt: skip
+    made = {
+        kind.kind: [kind.parse(file.read_text()) for file in files(kind.pattern.partition("/")[0])]
+        for kind in JOURNEY.kinds
+    }
     [programme] = made["programme"]
     assert (programme.title, programme.currency, programme.remind_offers) == ("Fancy Fries", "USD", "10d")
     offers = {offer.offer for offer in made["offer"]}

@@ -176,17 +176,14 @@ def newest_unseen(
     }
 
 
-def flow(
-    library: Library, seen: Moment, titles: Mapping[str, str], wanted: str, now_ms: int
-) -> dict[str, Any] | None:
+def flow(library: Library, seen: Moment, titles: Mapping[str, str], wanted: str, now_ms: int) -> dict[str, Any] | None:
     """The run that is shown as its flow's diagram: the one that was chosen, else the newest."""
     run = next((one for one in seen.runs if one.id == wanted), seen.runs[-1] if seen.runs else None)
     found = library.flow(run.flow, run.version) if run is not None else None
     if run is None or found is None:
         return None
     others = [
-        {"id": one.id, "title": titles.get(one.flow, one.flow), "chosen": one.id == run.id}
-        for one in seen.runs[-4:]
+        {"id": one.id, "title": titles.get(one.flow, one.flow), "chosen": one.id == run.id} for one in seen.runs[-4:]
     ]
     return {
         "title": f"{titles.get(run.flow, run.flow)} for {seen.customer.name}",

@@ -27,18 +27,16 @@ _sale = msgspec.json.Decoder(Sale).decode
 async def members(reader: Database, workspace: str, after: str = "") -> tuple[list[Member], str]:
     """One page, who joined last first; and the key of the next page, empty where there is none."""
     before = after or _LAST
-    rows = await reader.fetch(
-        "SELECT id, workspace, body FROM (SELECT id, workspace, body FROM members WHERE id < ?"
-        " ORDER BY id DESC LIMIT ?) looked WHERE workspace = ? ORDER BY id DESC LIMIT ?",
-        (before, LOOK_MAX, workspace, PAGE + 1),
-    )
-    found = [_member(str(body)) for _, _, body in rows]
-    if len(found) > PAGE:
-        return found[:PAGE], found[PAGE - 1].id
     beyond = await reader.fetch(
         "SELECT id FROM members WHERE id < ? ORDER BY id DESC LIMIT 1 OFFSET ?", (before, LOOK_MAX - 1)
     )
-    return found, str(beyond[0][0]) if beyond else ""
+    down_to = str(beyond[0][0]) if beyond else ""
+    rows = await reader.fetch(
+        "SELECT body FROM members WHERE id < ? AND id >= ? AND workspace = ? ORDER BY id DESC LIMIT ?",
+        (before, down_to, workspace, PAGE + 1),
+    )
+    found = [_member(str(row[0])) for row in rows]
+    return (found[:PAGE], found[PAGE - 1].id) if len(found) > PAGE else (found, down_to)
 
 
 async def search(reader: Database, workspace: str, word: str, region: str) -> list[Member]:

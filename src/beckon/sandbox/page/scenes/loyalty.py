@@ -154,7 +154,8 @@ class Loyalty:
         said, shown = user.body["user"], campaigns.body["campaigns"]
         offers = wallet.payload["user_offers"]
         who.had_offer = who.had_offer or bool(offers)
-        return Wallet(int(said["available_points"]), str(said["tier"] or ""), offers, shown["tiles"], shown["promotions"])
+        points, tier = int(said["available_points"]), str(said["tier"] or "")
+        return Wallet(points, tier, offers, shown["tiles"], shown["promotions"])
 
     def _story(self, who: Shopper, seen: Moment) -> list[dict[str, str]]:
         told = {name: self._told(who, seen, name) for name in ("member-welcome", "offer-issued", "offer-expiring")}
