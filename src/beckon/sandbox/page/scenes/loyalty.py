@@ -92,6 +92,7 @@ class Loyalty:
             },
             drags=(("+1 h", 1), ("+1 d", 24), ("+10 d", 240)),
             slider=(720, 24),
+            style="page/loyalty.css",
         )
         self.acts = {
             "join": self._join,
@@ -109,6 +110,9 @@ class Loyalty:
         self._number = 0
         self.shoppers: dict[str, Shopper] = {}
         self.fresh()
+
+    def opened(self) -> None:
+        """Members stay members, whatever day it is."""
 
     def fresh(self) -> None:
         """Begin anew: other customers of the same names, none of them a member."""
