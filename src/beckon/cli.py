@@ -224,7 +224,7 @@ def loyalty() -> None:
 @click.option("--errors", type=click.Path(dir_okay=False, path_type=Path), help="Default: FILE.errors.csv")
 @click.option("--from-line", default=2, show_default=True, type=click.IntRange(min=2), help="Where to go on.")
 @click.option("--in-flight", default=2, show_default=True, type=click.IntRange(1, 16), help="Requests at a time.")
-@click.option("--batch", default=500, show_default=True, type=click.IntRange(1, 500), help="Rows in a request.")
+@click.option("--batch", default=100, show_default=True, type=click.IntRange(1, 500), help="Rows in a request.")
 def loyalty_import(
     file: Path, url: str, key: str, errors: Path | None, from_line: int, in_flight: int, batch: int
 ) -> None:

@@ -51,7 +51,7 @@ values:
   reception: "+3232000000"   # whom the call script courier connects with
   dispatcher: "+3232000001"
   programme: Fancy Fries
-  offers_url: {offers_url}   # a member's page, here or in your app; {{code}} is the short link's own, and a pass to it
+  offers_url: {offers_url}   # a member's page, here or in your app; {{link}} is the short link's own, and a pass to it
 
 # Hosts that `http:` steps may call though their addresses are not public.
 allowed_hosts: []
@@ -73,7 +73,7 @@ def write_example(
     name: str = "Garage Van Dijk",
     providers: Mapping[str, Mapping[str, Any]] | None = None,
     checkin_url: str = "https://check-in.example",
-    offers_url: str = "http://127.0.0.1:8080/wallet/{code}",
+    offers_url: str = "http://127.0.0.1:8080/wallet/{link}",
     extra: str = "",
 ) -> list[Path]:
     """Write an example workspace: settings, and the flows, templates, mappings, tests and definitions of every journey.

@@ -226,7 +226,7 @@ def _write(folder: Path, twins: Twins, address: str, edits: Sequence[Edit]) -> N
         name=BUSINESS,
         providers=settings,
         checkin_url=address + CHECK_IN,
-        offers_url=f"{address}/wallet/{{code}}",
+        offers_url=f"{address}/wallet/{{link}}",
         extra=_TELEPHONY.format(store=STORE, secret=_PBX_SECRET),
     )
     beckon_yaml, script = folder / "beckon.yaml", folder / "scripts" / "courier.yaml"

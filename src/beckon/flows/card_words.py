@@ -56,7 +56,7 @@ def _say_wait_for(step: made.WaitFor) -> tuple[str, bool, list[str]]:
     if step.timeout_ms:
         details = [f"{match} · at most {say_duration(step.timeout_ms)}"]
     elif step.open is not None:
-        details.append(f"no longer than until {step.open.source}")
+        details = [f"{match} · until {step.open.source}"]
     if step.where is not None:
         details.append(f"where {step.where.source}")
     return " or ".join(step.types), False, details

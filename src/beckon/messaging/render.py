@@ -98,7 +98,7 @@ def render(
         buttons=buttons,
         media=media,
         subject=subject,
-        brand=settings.name,
+        brand=_line(template.brand.render(scope)) if template.brand is not None else settings.name,
         colour=settings.colour,
         locale=reader,
     )

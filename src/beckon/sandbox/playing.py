@@ -199,7 +199,8 @@ class _Player:
         said = f"answered {status}{' as known before' if duplicate else ''}"
         if status >= 400:
             said += f": {body}"[:_TEXT_MAX]
-        return Looked(f"answered {wanted.status}{known}", said, (status, duplicate) == (wanted.status, wanted.duplicate))
+        ok = (status, duplicate) == (wanted.status, wanted.duplicate)
+        return Looked(f"answered {wanted.status}{known}", said, ok)
 
     def _page(self, wanted: Page) -> Looked:
         page = self._opened

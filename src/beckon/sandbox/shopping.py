@@ -56,7 +56,7 @@ class Shopper:
     async def _pay(self, step: Shopping) -> Exchange:
         assert step.pay is not None
         offers = [await self._offer(step.pay.offer)] if step.pay.offer else []
-        self.sold = self._shop.ring_up(self.user, {ware: 1 for ware in step.pay.items}, offers)
+        self.sold = self._shop.ring_up(self.user, dict.fromkeys(step.pay.items, 1), offers)
         return await self._shop.pay(self.sold)
 
     async def _give_back(self, step: Shopping) -> Exchange:
@@ -105,7 +105,11 @@ class Shopper:
         ok = exchange.ok if not wanted.code else code == wanted.code
         if wanted.total:
             total = str(exchange.payload.get("total"))
-            expected, seen, ok = f"{expected}, {wanted.total} paid", f"{seen}, {total} paid", ok and total == wanted.total
+            expected, seen, ok = (
+                f"{expected}, {wanted.total} paid",
+                f"{seen}, {total} paid",
+                ok and total == wanted.total,
+            )
         return Looked(expected, seen, ok)
 
     async def wallet(self, wanted: Wallet) -> list[Looked]:
@@ -114,9 +118,7 @@ class Shopper:
         names = tuple([str(one["name"]) for one in answer.payload.get("user_offers", [])])
         looked = []
         if wanted.offers is not None:
-            looked.append(
-                Looked(f"wallet: {_list(wanted.offers)}", f"wallet: {_list(names)}", names == wanted.offers)
-            )
+            looked.append(Looked(f"wallet: {_list(wanted.offers)}", f"wallet: {_list(names)}", names == wanted.offers))
         if wanted.points >= 0:
             points = answer.payload.get("available_points")
             looked.append(Looked(f"{wanted.points} points", f"{points} points", points == wanted.points))

@@ -103,12 +103,6 @@ async def test_a_tap_opens_the_page_and_is_counted(street: Street):
     assert [link.code for link in street.book.clicks] == [code]
 
 
-async def test_a_page_of_ours_is_handed_the_link_that_led_to_it(street: Street):
-    code = street.link("https://beckon.example/wallet/{code}?from=mail")
-    answer = await street.client.get(f"/go/{code}")
-    assert answer.headers["location"] == f"https://beckon.example/wallet/{code}?from=mail"
-
-
 @pytest.mark.parametrize(
     "headers",
     [{"user-agent": "WhatsApp/2.23"}, {"user-agent": "Slackbot-LinkExpanding 1.0"}, {"sec-purpose": "prefetch"}],

@@ -22,7 +22,7 @@ from beckon.journeys.loyalty_offers.asking import Asking, mark_of
 from beckon.journeys.loyalty_offers.member import Member, Phone, Profile
 from beckon.journeys.loyalty_offers.money import minor
 from beckon.journeys.loyalty_offers.reading import Reading
-from beckon.journeys.loyalty_offers.sale import Item, SaleAsked
+from beckon.journeys.loyalty_offers.sale import Item, Redeemed, SaleAsked
 from beckon.journeys.loyalty_offers.tokens import token_for
 from beckon.settings import ServerSettings
 from beckon.starting import new_key, new_person
@@ -171,7 +171,13 @@ class Counter:
         assert found is not None
         return found
 
-    async def buys_fries(self, member: Member, sale: str = "sale-1") -> dict[str, Any]:
+    async def somebody_else(self) -> Member:
+        """Bo signs up."""
+        profile = Profile(email="bo@example.com", first_name="Bo", last_name="Maes", locale="en")
+        answer = await self.ask("loyalty.sign_up_asked", asked.SignUp(profile=profile))
+        return await self.member(answer["member"])
+
+    async def buys_fries(self, member: Member, sale: str = "sale-1", redeems: str = "") -> dict[str, Any]:
         """Two kinds of fries for 18 euros."""
         kinds = [("fries-pork", 1_000), ("fries-curly", 800)]
         items = tuple(
@@ -181,6 +187,7 @@ class Counter:
         given = SaleAsked(
             member=member.id, sale=sale, store="brussels-1", channel="counter", currency="EUR", items=items,
             subtotal=minor("18", 2), closed=True, at_ms=now_ms, modified_ms=now_ms,
+            redeemed=(Redeemed(redeems),) if redeems else (),
         )  # fmt: skip
         return await self.ask("loyalty.transaction_asked", given)
 
@@ -202,17 +209,15 @@ class Counter:
         """A browser without scripts."""
         return httpx.AsyncClient(base_url=self.url, timeout=60, trust_env=False, verify=False, **options)
 
-    async def signed_in(self) -> httpx.AsyncClient:
+    async def sign_in(self, client: httpx.AsyncClient) -> None:
         """Noor of the team, at the console."""
-        client = self.client()
         answer = await client.post("/console/sign-in", data={"email": EMAIL, "password": PASSWORD, "next": "/console"})
         assert answer.status_code == 303, answer.text
-        return client
 
 
 @asynccontextmanager
 async def opened(
-    folder: Path, database_url: str = "", port: int = 0, files: dict[str, str] | None = None
+    folder: Path, database_url: str = "", port: int = 0, files: dict[str, str] | None = None, team: bool = False
 ) -> AsyncIterator[Counter]:
     """A counter, and nothing left of it afterwards."""
     for name, text in {**FILES, **(files or {})}.items():
@@ -228,7 +233,8 @@ async def opened(
     )  # fmt: skip
     beckon = Beckon(settings, clock=clock)
     await beckon.open()
-    await new_person(beckon.database, WORKSPACE, EMAIL, PASSWORD, role="owner", name="Noor Haddad")
+    if team:
+        await new_person(beckon.database, WORKSPACE, EMAIL, PASSWORD, role="owner", name="Noor Haddad")
     beckon.start()
     config = uvicorn.Config(beckon.app, interface="asgi3", lifespan="off", access_log=False, log_level="warning")
     server = uvicorn.Server(config)
@@ -244,13 +250,13 @@ async def opened(
 
 async def _serve(port: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        async with opened(Path(folder), port=port) as counter:
+        async with opened(Path(folder), port=port, team=True) as counter:
             member = await counter.amanda(points=400)
             await counter.buys_fries(member)
             for name in ("mobile-tuesday", "snack-box"):
                 await counter.issue(member, name)
-            print(counter.url + counter.wallet(member, 30 * DAY_MS), flush=True)
-            print(f"{counter.url}/console/members  {EMAIL} / {PASSWORD}", flush=True)
+            print(counter.url + counter.wallet(member, 30 * DAY_MS), flush=True)  # noqa: T201
+            print(f"{counter.url}/console/members  {EMAIL} / {PASSWORD}", flush=True)  # noqa: T201
             await asyncio.Event().wait()
 
 

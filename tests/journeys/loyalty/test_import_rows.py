@@ -1,4 +1,4 @@
-"""A CSV file of members, as it comes out of the world's spreadsheets: what is taken, and what is wrong in which line."""
+"""A CSV file of members, as spreadsheets write it: what is taken, and what is wrong in which line."""
 
 import io
 
@@ -25,7 +25,7 @@ def read(text: str | bytes) -> list[Row]:
 def test_a_row_becomes_a_sign_up():
     (row,) = read(
         "external_id,external_id_type,email,first_name,last_name,phone,locale,opted_in,dob,points,tier,tags,custom.shoe\n"
-        '4711,crm,amanda@example.com,Amanda,"O\'Neil, Jr.",+32 470 12 34 56,nl-BE,yes,1990-02-03,1200,gold,vip|fries,41\n'
+        '4711,crm,amanda@example.com,Amanda,"O\'Neil, Jr.",+32470123456,nl-BE,yes,1990-02-03,1200,gold,vip|fries,41\n'
     )
     assert isinstance(row, GoodRow)
     assert row.line == 2
@@ -35,7 +35,7 @@ def test_a_row_becomes_a_sign_up():
             "email": "amanda@example.com",
             "first_name": "Amanda",
             "last_name": "O'Neil, Jr.",
-            "phones": [{"number": "+32 470 12 34 56"}],
+            "phones": [{"number": "+32470123456"}],
             "locale": "nl-BE",
             "opted_in": True,
             "born": "1990-02-03",
@@ -89,6 +89,7 @@ def test_a_line_break_within_quotes_is_part_of_the_field_and_lines_are_counted_o
         (b"a\0@example.com,5", "import.nul"),
         (b'"a"b@example.com,5', "import.quote"),
         (b"x" * 2001 + b"@example.com,5", "import.field_too_long"),
+        (b"a@example.com,5\rb@example.com,6", "import.line_end"),
     ],
 )
 def test_a_row_that_cant_be_taken_says_why_and_the_next_goes_on(line: bytes, code: str):
@@ -142,6 +143,5 @@ def test_no_bytes_whatever_break_the_reader(text: bytes):
     try:
         rows = read(b"email,address\n" + text)
     except FileProblem as problem:
-        assert problem.line >= 1
-    else:
-        assert all(2 <= row.line <= text.count(b"\n") + text.count(b"\r") + 2 for row in rows)
+        rows = [WrongRow(problem.line, 0, (), problem.code, problem.why)]
+    assert all(2 <= row.line <= text.count(b"\n") + text.count(b"\r") + 2 for row in rows)

@@ -124,6 +124,18 @@ def test_points_within_the_window_for_returns_are_pending():
     assert ledger.spend(account, 2, 100, 50).balance == 0
 
 
+def test_who_buys_every_day_is_not_told_every_day_that_points_expire():
+    account, reminded, told = Account(), 0, []
+    for day in range(1, 400):
+        ledger.earn(account, day, 1, day, expires_ms=day + 365)
+        ledger.expire(account, 1_000 + day, day)
+        at = ledger.reminder(account, reminded, 30)
+        if at and at <= day:
+            told.append(day)
+            reminded = day + 30
+    assert told == [336, 351, 366, 381, 396]
+
+
 @pytest.mark.parametrize("points", [0, -1, 10**13])
 def test_no_entry_is_of_nothing_or_of_more_than_can_be(points: int):
     with pytest.raises(Refused):

@@ -13,7 +13,8 @@ KEY = b"k" * 32
 
 
 def scanned(svg: str, scale: int = 4) -> list[str]:
-    """What a scanner reads off the drawing."""
+    """What a scanner reads off the drawing, or off a page's."""
+    svg = svg[svg.find('<svg class="qr"') :].partition("</svg>")[0]
     found = re.search(r'viewBox="0 0 (\d+)', svg)
     assert found is not None
     size = int(found[1])

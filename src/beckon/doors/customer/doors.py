@@ -78,8 +78,7 @@ async def go(door: CustomerDoor, request: Request) -> Response:
             # The customer comes first: a click that can't be counted still opens the page.
             _log.warning("a click on %s wasn't counted: %s", link.code, error)
     headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex, nofollow"}
-    # A page of ours takes the link that led to it as a pass: its address says where the code belongs.
-    return RedirectResponse(url.replace("{code}", link.code), status_code=302, headers=headers)
+    return RedirectResponse(url, status_code=302, headers=headers)
 
 
 async def ask_stop(door: CustomerDoor, request: Request) -> Response:

@@ -8,10 +8,13 @@ from beckon.journeys.loyalty_offers import api_shapes as shapes
 from beckon.journeys.loyalty_offers import asked
 from beckon.journeys.loyalty_offers.asking import Asking, mark_of
 from beckon.journeys.loyalty_offers.member import Member
+from beckon.journeys.loyalty_offers.page.passes import MESSAGE_MS, page_of
 from beckon.journeys.loyalty_offers.reading import Reading
 from beckon.journeys.part import Called, JourneyAct, JourneyParts
 
-NAMES = frozenset({"loyalty.issue", "loyalty.points", "loyalty.tag", "loyalty.wallet", "loyalty.balance"})
+NAMES = frozenset(
+    {"loyalty.issue", "loyalty.points", "loyalty.tag", "loyalty.wallet", "loyalty.balance", "loyalty.page"}
+)
 
 
 def acts(parts: JourneyParts) -> Mapping[str, JourneyAct]:
@@ -51,12 +54,17 @@ def acts(parts: JourneyParts) -> Mapping[str, JourneyAct]:
     async def balance(called: Called) -> Any:
         return shapes.balance(reading.balance(await member(called)))
 
+    async def page(called: Called) -> Any:
+        until_ms = parts.clock.now_ms() + MESSAGE_MS
+        return page_of(parts, called.workspace, (await member(called)).id, until_ms)
+
     return {
         "loyalty.issue": issue,
         "loyalty.points": points,
         "loyalty.tag": tag,
         "loyalty.wallet": wallet,
         "loyalty.balance": balance,
+        "loyalty.page": page,
     }
 
 

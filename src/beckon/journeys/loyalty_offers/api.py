@@ -17,6 +17,7 @@ from beckon.journeys.loyalty_offers import asked, profile
 from beckon.journeys.loyalty_offers.asking import Asking, mark_of
 from beckon.journeys.loyalty_offers.member import Member, Profile
 from beckon.journeys.loyalty_offers.money import exponent, minor
+from beckon.journeys.loyalty_offers.page.passes import APP_MAX_MS, APP_MS, page_of
 from beckon.journeys.loyalty_offers.reading import LIST_MAX, Reading
 from beckon.journeys.loyalty_offers.sale import ITEMS_MAX, Item, Redeemed, SaleAsked
 from beckon.journeys.loyalty_offers.sessionm_words import instant
@@ -48,8 +49,15 @@ class _NewMember(_Strict):
     addresses: dict[str, Text] = {}
 
 
+class _Brought(_NewMember):
+    """Who comes from another programme, with what they had there."""
+
+    points: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 0
+    tier: Text = ""
+
+
 class _Members(_Strict):
-    members: Annotated[list[_NewMember], Meta(min_length=1, max_length=asked.MEMBERS_MAX)]
+    members: Annotated[list[_Brought], Meta(min_length=1, max_length=asked.MEMBERS_MAX)]
 
 
 class _Changes(_Strict):
@@ -127,6 +135,10 @@ class _Sale(_Strict):
 
 class _Nothing(_Strict):
     """Nothing to say."""
+
+
+class _PageAsked(_Strict):
+    minutes: Annotated[int, Meta(ge=1, le=APP_MAX_MS // 60_000)] = APP_MS // 60_000
 
 
 class Desk(msgspec.Struct, frozen=True):
@@ -234,6 +246,12 @@ class LoyaltyApi:
 # Members.
 
 
+def _brought(desk: Desk, body: _Brought) -> asked.SignUp:
+    given = _sign_up(desk, body)
+    given.points, given.tier = body.points, body.tier
+    return given
+
+
 def _sign_up(desk: Desk, body: _NewMember) -> asked.SignUp:
     fields = desk.profile(body.profile)
     external = {
@@ -264,7 +282,7 @@ async def post_members(desk: Desk) -> Any:
     answers: list[dict[str, Any] | None] = []
     for one in body.members:
         try:
-            good.append(_sign_up(desk, one))
+            good.append(_brought(desk, one))
             answers.append(None)
         except Refused as error:
             answers.append({"error": {"code": error.code, "why": error.why, "field": error.field}})
@@ -312,6 +330,13 @@ async def delete_member(desk: Desk) -> Any:
     """Forget, for good."""
     member = await desk.member()
     return await desk.ask("loyalty.forget_asked", asked.Forget(member=member.id), subject=member.contact or None)
+
+
+async def post_page(desk: Desk) -> Any:
+    """A signed address of the member's own page, for an app to open: short-lived, for whoever has it."""
+    body, member = desk.read(_PageAsked), await desk.member()
+    until_ms = desk.api.parts.clock.now_ms() + body.minutes * 60_000
+    return 201, page_of(desk.api.parts, desk.workspace, member.id, until_ms)
 
 
 async def post_tags(desk: Desk) -> Any:
@@ -531,6 +556,7 @@ OPERATIONS: tuple[tuple[str, str, str, View], ...] = (
     ("GET", _MEMBER, "read", get_member),
     ("PATCH", _MEMBER, "write", patch_member),
     ("DELETE", _MEMBER, "write", delete_member),
+    ("POST", f"{_MEMBER}/page", "write", post_page),
     ("POST", f"{_MEMBER}/tags", "write", post_tags),
     ("GET", f"{_MEMBER}/wallet", "read", get_wallet),
     ("GET", f"{_MEMBER}/offers", "read", get_past),

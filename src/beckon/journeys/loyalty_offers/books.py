@@ -127,6 +127,10 @@ class Book:
                 key = (day, campaign, code)
                 skips[key] = skips.get(key, 0) + 1
 
+    def changed(self) -> set[str]:
+        """The campaigns of which something was counted since it was written."""
+        return {campaign for _, campaign in self._changed}
+
     def write(self, changes: Changes) -> None:
         """The rows that changed: a turn's counts are added up first, most of a turn is about the same campaigns."""
         for (day, campaign), pending in self._pending.items():

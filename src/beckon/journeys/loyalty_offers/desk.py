@@ -115,10 +115,10 @@ class Desk(msgspec.Struct, frozen=True):
         instants = []
         expires_ms, _ = ledger.next_expiry(member.account)
         if expires_ms:
-            if member.reminded_ms != expires_ms:
-                instants.append(max(self.now_ms, expires_ms - self.rules.remind_points_ms))
-            else:
-                instants.append(expires_ms)
+            instants.append(expires_ms)
+        remind_ms = ledger.reminder(member.account, member.reminded_ms, self.rules.remind_points_ms)
+        if remind_ms:
+            instants.append(max(self.now_ms, remind_ms))
         if self.rules.pending_ms and heard(self.library, "points.released"):
             instants += [lot.available_ms for lot in member.account.lots if lot.available_ms > self.now_ms]
         due_ms = self.room.due_at(member.due_ms, min(instants, default=0), "member", member.id)

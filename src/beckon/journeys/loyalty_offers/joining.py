@@ -364,18 +364,29 @@ def due(desk: Desk, member: Member) -> None:
         for lot in released:
             lot.available_ms = 0
     desk.expire(member)
-    expires_ms, points = ledger.next_expiry(member.account)
-    remind_ms = desk.rules.remind_points_ms
-    if expires_ms and member.reminded_ms != expires_ms and expires_ms - remind_ms <= desk.now_ms:
-        member.reminded_ms = expires_ms
-        fields = {
-            **_points(desk, member, points),
-            "expires": last_moment(expires_ms),
-            "days_left": days_left(expires_ms, desk.now_ms),
-        }
-        desk.room.tell(desk.library, "points.expiring", f"{member.id}:{expires_ms}", fields)
+    _remind(desk, member)
     desk.settle_due(member)
     desk.room.put_member(member)
+
+
+def _remind(desk: Desk, member: Member) -> None:
+    """Say once what expires within the time that the programme names."""
+    ahead_ms = desk.rules.remind_points_ms
+    at_ms = ledger.reminder(member.account, member.reminded_ms, ahead_ms)
+    if not at_ms or at_ms > desk.now_ms:
+        return
+    until = desk.now_ms + ahead_ms
+    lots = [lot for lot in member.account.lots if member.reminded_ms < lot.expires_ms <= until]
+    if not lots:
+        return
+    member.reminded_ms = until
+    expires_ms = min([lot.expires_ms for lot in lots])
+    fields = {
+        **_points(desk, member, sum([lot.left for lot in lots])),
+        "expires": last_moment(expires_ms),
+        "days_left": days_left(expires_ms, desk.now_ms),
+    }
+    desk.room.tell(desk.library, "points.expiring", f"{member.id}:{expires_ms}", fields)
 
 
 def _points(desk: Desk, member: Member, points: int) -> dict[str, Any]:

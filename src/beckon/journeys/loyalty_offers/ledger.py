@@ -181,6 +181,18 @@ def next_expiry(account: Account) -> tuple[int, int]:
     return first, sum([lot.left for lot in account.lots if lot.expires_ms == first])
 
 
+def reminder(account: Account, reminded_ms: int, before_ms: int) -> int:
+    """When the member is told next that points expire; 0: nothing expires that they were not told of.
+
+    ``before_ms`` ahead of an expiry, but no sooner than half of that after they were told last: who buys every day is
+    not told every day. ``reminded_ms``: up to where they were told.
+    """
+    untold = [lot.expires_ms for lot in account.lots if lot.expires_ms > reminded_ms]
+    if not untold:
+        return 0
+    return max(min(untold) - before_ms, reminded_ms - before_ms // 2 if reminded_ms else 0)
+
+
 def _whole(points: int) -> None:
     if type(points) is not int or points < 1:
         raise Refused("points.negative", "points are a whole number of 1 or more", field="points")

@@ -93,7 +93,7 @@ class Member(msgspec.Struct, kw_only=True, omit_defaults=True):
     said: list[int] = []
     #: the next thing that is due for the points, as ``loyalty_due`` has it; 0: nothing.
     due_ms: int = 0
-    #: points about to expire at this instant were told of.
+    #: points that expire up to this instant were told of.
     reminded_ms: int = 0
 
 

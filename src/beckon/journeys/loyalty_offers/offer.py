@@ -68,6 +68,8 @@ class Offer(msgspec.Struct, kw_only=True, omit_defaults=True):
 def moved(offer: Offer, act: str, now_ms: int) -> str:
     """The state that ``act`` makes of an offer. Raises ``Refused`` where it can't be done, and says why."""
     state = TRANSITIONS[offer.state].get(act)
+    if state is None and offer.state == "expired":
+        raise Refused("offer.expired", "the offer has expired", field="offer")
     if state is None:
         raise Refused("offer.state", f"the offer is {offer.state}: it can't be {_WORDS[act]}", field="offer")
     if act in ("redeem", "lock"):

@@ -235,6 +235,7 @@ class Room:
         self.members[member.id] = member
         member.changed_ms = self.now_ms
         self._members.add(member.id)
+        self.turn.topics.add((member.workspace, f"journey:member:{member.id}"))
 
     def put_key(self, key: Key, member: str) -> None:
         """From now on this key means this member; "" takes it away."""
@@ -315,9 +316,6 @@ class Room:
         if type_ in told.QUIET and not heard(library, type_):
             return
         self.turn.emitted.append(told.told(library.workspace, type_, mark, self.now_ms, fields))
-        member = fields.get("member")
-        if member:
-            self.turn.topics.add((library.workspace, f"member:{member}"))
 
     # Writing.
 
@@ -334,7 +332,9 @@ class Room:
             assert sale is not None
             changes.upsert(SALES, (*key, sale.member, sale.state, sale.modified_ms, _encode(sale).decode()))
         for workspace in self._books:
-            self.memory.books[workspace].write(changes)
+            book = self.memory.books[workspace]
+            self.turn.topics.update([(workspace, f"journey:campaign:{name}") for name in book.changed()])
+            book.write(changes)
 
     def remember(self) -> None:
         """The turn is durable: keep its rows at hand."""

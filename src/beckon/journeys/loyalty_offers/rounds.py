@@ -151,7 +151,7 @@ def piece(desk: Desk, one: Round) -> None:
         one.after = ids[-1]
         desk.room.turn.set_timer(desk.now_ms + BREATH_MS, TIMER, one.id)
     put(desk.room.turn.changes, one)
-    desk.room.turn.topics.add((desk.workspace, f"campaign:{one.campaign}"))
+    desk.room.turn.topics.add((desk.workspace, f"journey:campaign:{one.campaign}"))
 
 
 def put(changes: Changes, one: Round) -> None:

@@ -98,6 +98,7 @@ class Page:
         session = await self._sessions.find(request)
         token = "" if session is not None else await self._sessions.open_for(self._owner)
         scene = self._scene(request.query_params.get("scene", ""))
+        scene.opened()
         now_ms = self._cast.clock.now_ms()
         response = pages.page(
             request,

@@ -152,7 +152,7 @@ def apps_of(has: Sequence[str]) -> list[str]:
 
 def newest_unseen(
     cast: Cast, customer: Customer, business: str, seen: set[str]
-) -> tuple[dict[str, int], dict[str, str] | None]:
+) -> tuple[dict[str, int], dict[str, Any] | None]:
     """How many messages of each app were not looked at yet, and the newest of them for the notification."""
     counts: dict[str, int] = {}
     newest: tuple[int, str, Shown] | None = None
@@ -166,26 +166,24 @@ def newest_unseen(
                 newest = (message.at_ms, app, message)
     if newest is None:
         return counts, None
-    _, app, message = newest
+    at_ms, app, message = newest
     return counts, {
         "id": message.id,
         "app": app,
         "title": message.subject or business,
         "text": message.text[:160],
+        "at_ms": at_ms,
     }
 
 
-def flow(
-    library: Library, seen: Moment, titles: Mapping[str, str], wanted: str, now_ms: int
-) -> dict[str, Any] | None:
+def flow(library: Library, seen: Moment, titles: Mapping[str, str], wanted: str, now_ms: int) -> dict[str, Any] | None:
     """The run that is shown as its flow's diagram: the one that was chosen, else the newest."""
     run = next((one for one in seen.runs if one.id == wanted), seen.runs[-1] if seen.runs else None)
     found = library.flow(run.flow, run.version) if run is not None else None
     if run is None or found is None:
         return None
     others = [
-        {"id": one.id, "title": titles.get(one.flow, one.flow), "chosen": one.id == run.id}
-        for one in seen.runs[-4:]
+        {"id": one.id, "title": titles.get(one.flow, one.flow), "chosen": one.id == run.id} for one in seen.runs[-4:]
     ]
     return {
         "title": f"{titles.get(run.flow, run.flow)} for {seen.customer.name}",

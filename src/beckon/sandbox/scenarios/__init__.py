@@ -115,7 +115,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Join(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Somebody signs up in the shop's app; ``consent``: to marketing. The app then says its device, where it has one."""
+    """Somebody signs up in the shop's app; ``consent``: to marketing. The app then says its device, if there is one."""
 
     consent: bool = True
 

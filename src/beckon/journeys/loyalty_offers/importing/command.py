@@ -30,7 +30,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     errors: Path
     from_line: int = 2
     in_flight: int = 2
-    batch: int = 500
+    batch: int = 100
 
 
 class ErrorFile:

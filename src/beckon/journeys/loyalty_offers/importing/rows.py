@@ -143,7 +143,11 @@ class Rows:
                     return
                 if "end of data" in str(error):
                     raise FileProblem(lines.first, "import.quote", "a quote is opened and never closed") from error
-                yield WrongRow(lines.first, lines.end, (), "import.quote", f"a quote is out of place: {error}")
+                if "new-line" in str(error):
+                    wrong = ("import.line_end", "a line ends with a carriage return alone: save it with \\n or \\r\\n")
+                else:
+                    wrong = ("import.quote", f"a quote is out of place: {error}")
+                yield WrongRow(lines.first, lines.end, (), *wrong)
                 continue
             if not values:
                 continue  # an empty line

@@ -1,12 +1,11 @@
 """Sending: rows to the API in batches, a few at a time, as fast as the server likes and no faster.
 
-A batch's request id is made of its words, and batches are cut at the same rows each time: the same file again, or from
-a line in its middle, asks for the same things and changes nothing. A server that is busy says so (503, Retry-After) and
+Whoever is there already, by the other system's id or the mailbox, is known and stays as they are: the same file again,
+or a batch whose answer was lost, changes nothing. A server that is busy says so (503, Retry-After) and
 all wait. What a batch can't be taken for is looked for by halves, so that one bad row costs only itself.
 """
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -122,7 +121,7 @@ class Sending:
                 if error:
                     why = str(error.get("detail") or error.get("why") or "")
                     self._wrong(WrongRow(row.line, row.end, row.values, str(error.get("code", "")), why))
-                elif said.get("known"):
+                elif said.get("known") is True:
                     self.done.known += 1
                 else:
                     self.done.new += 1
@@ -139,14 +138,13 @@ class Sending:
 
     async def _ask(self, body: bytes) -> Reply:
         """The server's answer, however long it is busy; not for ever where it is away."""
-        headers = {**self._headers, "Idempotency-Key": hashlib.sha256(body).hexdigest()[:40]}
         away_since, wait_s = 0.0, 1.0
         while True:
             while (left := self._quiet_until - time.monotonic()) > 0:
                 await self._pause(left)
             try:
                 reply = await self._connections.request(
-                    "POST", self._url, headers=headers, body=body, timeout_s=TIMEOUT_S
+                    "POST", self._url, headers=self._headers, body=body, timeout_s=TIMEOUT_S
                 )
             except Unavailable as error:
                 now = time.monotonic()
@@ -179,7 +177,7 @@ class Sending:
 
 
 def _cut(rows: Iterable[Row], most: int, from_line: int) -> Iterator[_Batch]:
-    """Batches, cut at the same rows wherever one begins."""
+    """Batches of the rows from a line on."""
     waiting: list[Row] = []
     size = 0
     try:
@@ -196,9 +194,9 @@ def _cut(rows: Iterable[Row], most: int, from_line: int) -> Iterator[_Batch]:
 
 
 def _whole(rows: list[Row], from_line: int) -> Iterator[_Batch]:
-    if rows and rows[-1].line >= from_line:
-        # A batch that is done in part is asked for whole: then it is the same request as before.
-        yield _Batch(tuple(rows), _body([row for row in rows if isinstance(row, GoodRow)]))
+    left = [row for row in rows if row.line >= from_line]
+    if left:
+        yield _Batch(tuple(left), _body([row for row in left if isinstance(row, GoodRow)]))
 
 
 def _body(rows: Sequence[GoodRow]) -> bytes:

@@ -86,7 +86,9 @@ def routes(parts: JourneyParts) -> list[BaseRoute]:
         route("", show_wallet, "GET"),
         route("/history", show_history, "GET"),
         route("/code", take_code, "POST"),
+        route("/code", go_home, "GET"),
         route("/campaigns/{name}", join, "POST"),
+        route("/campaigns/{name}", go_home, "GET"),
         route("/store/{name}", show_buying, "GET"),
         route("/store/{name}", buy, "POST"),
         route("/offers/{offer}", show_offer, "GET"),
@@ -101,6 +103,11 @@ def routes(parts: JourneyParts) -> list[BaseRoute]:
 async def show_wallet(door: WalletDoor, request: Request, guest: Guest) -> Response:
     """``GET /wallet/{pass}``"""
     return await _wallet(door, request, guest)
+
+
+async def go_home(door: WalletDoor, request: Request, guest: Guest) -> Response:
+    """``GET`` of what is only sent: a tab that was opened again on a form's answer."""
+    return _go(guest.at())
 
 
 async def show_history(door: WalletDoor, request: Request, guest: Guest) -> Response:
@@ -252,6 +259,8 @@ def _page(request: Request, guest: Guest, name: str, *, status: int = 200, wrong
         locale=guest.locale,
         now_ms=guest.now_ms,
         guest=guest,
+        # Where another language is asked for: a form of the wallet is no page of its own.
+        here=guest.home if name == "wallet" else request.url.path,
         say=guest.say,
         said=said if said in SAID and not wrong else "",
         wrong=wrong,

@@ -1,4 +1,4 @@
-"""Guests: who opens a member's page, by a pass or by a message's short link; and the notice for whoever is not let in."""
+"""Guests: who opens a member's page, by a pass or a message's short link; and the notice for whoever is not let in."""
 
 from typing import Any
 
@@ -81,7 +81,7 @@ class Guests:
         library = self._parts.workspaces.get(found.workspace)
         if library is None:
             raise Refusal("unknown", 404)
-        settings = library.settings
+        settings, rules = library.settings, self._reading.rules(found.workspace)
         chosen = match(request.query_params.get("lang", ""), ENDONYMS)
         locale = choose_locale(
             chosen,
@@ -94,8 +94,8 @@ class Guests:
             pass_=text,
             workspace=found.workspace,
             member=msgspec.structs.replace(found, profile=profile),
-            business=settings.name,
-            currency=self._reading.rules(found.workspace).currency,
+            business=rules.programme.title or settings.name,
+            currency=rules.currency,
             locale=locale,
             query=f"?lang={chosen}" if chosen else "",
             token=form_token(self._parts.link_key, text),

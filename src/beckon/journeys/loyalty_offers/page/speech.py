@@ -1,4 +1,4 @@
-"""Speech: the texts and forms of one language, as the member's page uses them: points, days, amounts, what is wrong. Pure."""
+"""Speech: the words of one language, as the member's page uses them: points, days, amounts, what is wrong. Pure."""
 
 from pathlib import Path
 

@@ -57,14 +57,31 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     #: the clock's buttons: (words, hours), and how far its slider goes, in hours.
     drags: tuple[tuple[str, int], ...]
     slider: tuple[int, int]
+    #: a style sheet of its own; empty: the page's is enough.
+    style: str = ""
 
 
 class Scene(Protocol):
     """One story, and who plays in it."""
 
-    look: Look
-    acts: Mapping[str, Act]
-    routes: Sequence[BaseRoute]
+    @property
+    def look(self) -> Look:
+        """What of the page differs."""
+        ...
+
+    @property
+    def acts(self) -> Mapping[str, Act]:
+        """What a visitor can do that is this scene's own, by name."""
+        ...
+
+    @property
+    def routes(self) -> Sequence[BaseRoute]:
+        """Pages of the scene's own, below ``/sandbox``."""
+        ...
+
+    def opened(self) -> None:
+        """Somebody opens the page: another story may have moved the clock."""
+        ...
 
     def fresh(self) -> None:
         """Begin anew, with other customers of the same names."""

@@ -1,5 +1,6 @@
 """Calls: couriers who call the store, its customer's phone, and the system that the switch asks, faults among it."""
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -15,11 +16,15 @@ from beckon.sandbox.page.shown import APPS, App, Moment, steps
 from beckon.sandbox.people import Customer
 from beckon.sandbox.store import ANN, BO, COURIERS, CY, DISPATCHER, FAULTS, ORDERS, RECEPTION, STORE, STRANGER
 from beckon.telephony.call import CallRecord
+from beckon.web.filters import moment
 from beckon.web.filters import phone as written
 
 BUSINESS = "Vos Parcels"
 _TITLES = ("Call", "The store asks", "Order typed", "Customer rings", "Hint", "Connected", "Judged")
 _NAMES = {ANN: "Ann, the customer", RECEPTION: "The reception", DISPATCHER: "The dispatcher"}
+#: The hours between which the clock is left as it is for the story.
+_DAY = (8, 20)
+_SUNDAY = 6
 _FATES = {"rings": "Somebody is there", "busy": "Busy", "no_answer": "Nobody answers"}
 
 
@@ -60,6 +65,7 @@ class Calls:
             flow_titles={"courier-call": "What the store answers"},
             drags=(("+1 h", 1), ("+1 d", 24), ("+90 d", 2_160)),
             slider=(72, 1),
+            style="page/calls.css",
         )
         self.acts = {
             "call": self._call,
@@ -80,6 +86,17 @@ class Calls:
             )
         }
         self.fresh()
+
+    def opened(self) -> None:
+        """By night the reception is closed, and on Sundays: whoever opens the page has it be ten o'clock of a day."""
+        now_ms = self._cast.clock.now_ms()
+        local = moment(now_ms, self._zone)
+        if _DAY[0] <= local.hour < _DAY[1] and local.weekday() != _SUNDAY:
+            return
+        ten = local.replace(hour=10, minute=0, second=0, microsecond=0)
+        while ten <= local or ten.weekday() == _SUNDAY:
+            ten += timedelta(days=1)
+        self._cast.parts.drag(int(ten.timestamp() * 1_000) - now_ms)
 
     def fresh(self) -> None:
         """Every phone is put down, and the store's system works."""

@@ -1,6 +1,7 @@
 """Loyalty: Fancy Fries' till and app, their members, and the offers in their wallets."""
 
 import json
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,7 @@ from beckon.sandbox.page.scenes import Look, Region
 from beckon.sandbox.page.shown import APPS, App, Moment, steps
 from beckon.sandbox.people import PROVIDER_OF, Customer
 from beckon.sandbox.shop import PROGRAMME, STORE, WARES, Exchange, Sold
+from beckon.web.filters import moment
 
 _CHANNELS = ("fcm", "whatsapp", "sms", "email")
 _TITLES = ("Sign-up", "Welcome", "Campaigns", "Purchase", "Wallet", "Offer issued", "Offer expires")
@@ -22,6 +24,8 @@ _CODE_MAX = 64
 #: A pass is asked for anew when less than this is left of it.
 _PASS_LEFT_MS = 3_600_000
 _PASS_MS = 24 * 3_600_000
+#: The hours between which the clock is left as it is for the story.
+_DAY = (8, 20)
 
 #: name, locale, what they have.
 _PEOPLE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -67,6 +71,7 @@ class Loyalty:
     def __init__(self, cast: Cast, time_zone: str) -> None:
         self._cast = cast
         self._shop = cast.shop
+        self._zone = time_zone
         self.look = Look(
             name="loyalty",
             title="Loyalty",
@@ -87,6 +92,7 @@ class Loyalty:
             },
             drags=(("+1 h", 1), ("+1 d", 24), ("+10 d", 240)),
             slider=(720, 24),
+            style="page/loyalty.css",
         )
         self.acts = {
             "join": self._join,
@@ -97,12 +103,16 @@ class Loyalty:
             "pay": self._pay,
             "give_back": self._give_back,
             "code": self._code,
+            "morning": self._morning,
             "send": self._send,
         }
         self.routes = ()
         self._number = 0
         self.shoppers: dict[str, Shopper] = {}
         self.fresh()
+
+    def opened(self) -> None:
+        """Members stay members, whatever day it is."""
 
     def fresh(self) -> None:
         """Begin anew: other customers of the same names, none of them a member."""
@@ -148,7 +158,8 @@ class Loyalty:
         said, shown = user.body["user"], campaigns.body["campaigns"]
         offers = wallet.payload["user_offers"]
         who.had_offer = who.had_offer or bool(offers)
-        return Wallet(int(said["available_points"]), str(said["tier"] or ""), offers, shown["tiles"], shown["promotions"])
+        points, tier = int(said["available_points"]), str(said["tier"] or "")
+        return Wallet(points, tier, offers, shown["tiles"], shown["promotions"])
 
     def _story(self, who: Shopper, seen: Moment) -> list[dict[str, str]]:
         told = {name: self._told(who, seen, name) for name in ("member-welcome", "offer-issued", "offer-expiring")}
@@ -245,6 +256,16 @@ class Loyalty:
 
     async def _code(self, who: Shopper, fields: dict[str, Any]) -> dict[str, Any]:
         return self._said(who, await self._shop.claim(who.user, _short(fields.get("code"))))
+
+    async def _morning(self, who: Shopper, fields: dict[str, Any]) -> dict[str, Any]:
+        """By night offers wait for the morning: whoever wants to see one go out at once has it be ten o'clock."""
+        now_ms = self._cast.clock.now_ms()
+        local = moment(now_ms, self._zone)
+        if not _DAY[0] <= local.hour < _DAY[1]:
+            ten = local.replace(hour=10, minute=0, second=0, microsecond=0)
+            ten += timedelta(days=1 if ten <= local else 0)
+            self._cast.parts.drag(int(ten.timestamp() * 1000) - now_ms)
+        return {"now_ms": self._cast.clock.now_ms()}
 
     # What a visitor does at the till.
 

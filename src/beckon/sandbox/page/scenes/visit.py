@@ -60,6 +60,12 @@ class ServiceVisit:
         )
         self.day = Day(cast, time_zone)
 
+    def opened(self) -> None:
+        """A day that is over before anything was said of it is planned anew."""
+        begun = any(planned.last is not None for planned in self.day.planned.values())
+        if not begun and self.day.begins_ms <= self._cast.clock.now_ms():
+            self.day.fresh()
+
     def fresh(self) -> None:
         """Plan the day anew."""
         self.day.fresh()

@@ -156,7 +156,7 @@ export function answered(said) {
 // What a person does ends the story that plays itself; what the story does is not trusted in this sense.
 for (const kind of ["click", "change"]) {
   document.addEventListener(kind, (event) => {
-    if (event.isTrusted && event.target.closest?.("[data-region=business] :is(button, select), [data-has], [data-tap], [data-fault], [data-key], [data-call], [data-end], #sent")) {
+    if (event.isTrusted && event.target.closest?.(".business button, .business form, .business select, .app button, [data-has], [data-fault]")) {
       story?.takenOver();
     }
   }, { capture: true });

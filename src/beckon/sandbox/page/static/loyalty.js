@@ -75,13 +75,14 @@ document.addEventListener("submit", (event) => {
 
 begin({
   about: "m1",
+  before: async (story) => story.clock.set((await act("morning")).now_ms),
   newId: (written) => (written.request_id = `req_${crypto.randomUUID().replaceAll("-", "").slice(0, 20)}`),
   told,
   shown,
   steps: (story) => {
     const press = (selector) => story.press(selector, () => $(selector)?.click());
     return [
-      { where: "customer", words: "1 · Amanda signs up for the Fancy Fries programme in the app.", does: async () => { handset.open("offers"); await story.pause(700); await press(".join button"); await story.done(1); } },
+      { where: "customer", words: "1 · Amanda signs up for the Fancy Fries programme in the app.", does: async () => { handset.open("offers"); await story.until(() => $(".join")); await story.pause(700); await press(".join button"); await story.done(1); } },
       { where: "customer", words: "2 · She receives the welcome email.", does: async () => { await story.done(2); handset.open("email"); } },
       { where: "customer", words: "3 · She looks at the campaigns and offers that are there for her.", does: async () => { handset.open("offers"); await story.pause(500); await press("[data-explore]"); await story.done(3); } },
       { where: "business", words: "4 · She buys two kinds of fries for $18, pulled pork and curly. That completes a campaign.", does: async () => { await press('[data-item="pulled-pork-fries"]:not([data-less])'); await story.pause(500); await press('[data-item="curly-fries"]:not([data-less])'); await story.until((seen) => seen.regions.business.includes("$18.00")); await story.pause(500); await press("[data-pay]"); await story.done(4); } },

@@ -43,6 +43,7 @@ export class Story {
     this.label("Stop", false);
     try {
       await this.act("reset");
+      await this.own.before?.(this);
       this.handset.forget();
       this.handset.root.dataset.awake = "no";
       await this.choose(this.own.about);
