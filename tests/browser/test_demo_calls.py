@@ -21,9 +21,7 @@ async def address(tmp_path: Path) -> AsyncIterator[str]:
         yield stage.address
 
 
-async def test_a_courier_reaches_the_customer_and_the_call_stands_in_the_conversation(
-    address: str, page: Page
-) -> None:
+async def test_a_courier_reaches_the_customer_and_the_call_stands_in_the_conversation(address: str, page: Page) -> None:
     await page.goto(f"{address}/?scene=calls")
     await page.get_by_role("button", name="Call the store").click()
     heard = page.locator('[data-region="app-calls"]')

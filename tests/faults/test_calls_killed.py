@@ -90,9 +90,12 @@ async def test_a_server_that_is_killed_leaves_a_call_with_a_reason_and_its_recor
         folder = on.library.folder
     environment = {**os.environ, "BECKON_WORKSPACE": str(folder), "BECKON_DATABASE_URL": url, "BECKON_PORT": "0"}
     server = subprocess.Popen(
-        [sys.executable, "-m", "beckon", "serve"], env=environment, preexec_fn=dies_with_parent(), stdout=subprocess.DEVNULL,
+        [sys.executable, "-m", "beckon", "serve"],
+        env=environment,
+        preexec_fn=dies_with_parent(),
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
     try:
         database = await _until_open(url)
         async with SoftPhone(ANN, port) as courier, SoftPhone(DESK, port, password="secret") as customer:
@@ -148,4 +151,3 @@ async def _until_row(database: Database) -> None:
             return
         await asyncio.sleep(0.05)
     raise AssertionError("no call began")
-

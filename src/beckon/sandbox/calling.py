@@ -51,7 +51,11 @@ class CallerAtWork:
         if wanted.outcome:
             why = f": {record.why}" if record.why else ""
             seen.append(
-                Looked(f"the call is {wanted.outcome}", f"the call is {record.outcome}{why}", record.outcome == wanted.outcome)
+                Looked(
+                    f"the call is {wanted.outcome}",
+                    f"the call is {record.outcome}{why}",
+                    record.outcome == wanted.outcome,
+                )
             )
         told = " / ".join([f"{one.what}: {one.why}" if one.why else one.what for one in record.decisions])
         for words in wanted.decided:
@@ -64,7 +68,9 @@ class CallerAtWork:
             seen.append(Looked(f"it is {word}", f"{len(record.recordings)} recordings, {len(kept)} with sound", ok))
         callee = self._cast.telephones.phone(ANN)
         if wanted.shown:
-            seen.append(Looked(f"Ann’s phone shows {wanted.shown}", f"it shows {callee.shows}", callee.shows == wanted.shown))
+            seen.append(
+                Looked(f"Ann’s phone shows {wanted.shown}", f"it shows {callee.shows}", callee.shows == wanted.shown)
+            )
         if wanted.hint:
             said = " ".join(one.text for one in callee.heard if one.who == "us")
             seen.append(Looked(f"Ann hears “… {wanted.hint} …”", f"Ann hears “{said}”", wanted.hint in said))

@@ -114,7 +114,9 @@ class Calls:
         """Every call waits for somebody: a key, an answer at the door, the end of what is said."""
         if len(self._tasks) > len(self._running):
             return False  # the end of one is being told
-        return all(running.events.empty() and running.waits and not running.asking for running in self._running.values())
+        return all(
+            running.events.empty() and running.waits and not running.asking for running in self._running.values()
+        )
 
     def listen(self, event: SwitchEvent) -> None:
         """What the switch tells; returns at once."""

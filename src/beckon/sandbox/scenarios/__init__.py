@@ -157,7 +157,7 @@ class Wallet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Calling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What somebody does with a phone, one of these; ``who``: bo, cy (a courier without an order), stranger, customer."""
+    """What somebody does with a phone, one of these; ``who``: bo, cy (no order today), stranger, customer."""
 
     who: str = "bo"
     #: calls the store.
@@ -167,7 +167,7 @@ class Calling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Called(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the newest call came out: its outcome, words of its decisions, what was recorded, what the callee's phone saw."""
+    """How the newest call came out, words of its decisions, whether it was recorded, what the callee was shown."""
 
     outcome: str = ""
     decided: tuple[str, ...] = ()
