@@ -3,6 +3,7 @@
 import msgspec
 
 from beckon.sandbox.cast import Cast
+from beckon.sandbox.people import Customer
 from beckon.sandbox.scenarios import Called, Calling, Step
 from beckon.sandbox.shopping import Looked
 from beckon.sandbox.store import ANN, BO, CY, STORE, STRANGER
@@ -14,20 +15,21 @@ WHO = {"bo": BO, "cy": CY, "stranger": STRANGER, "customer": ANN}
 class CallerAtWork:
     """Everybody with a phone, and the call that is under way."""
 
-    def __init__(self, cast: Cast) -> None:
+    def __init__(self, cast: Cast, customer: Customer) -> None:
         self._cast = cast
+        self._numbers = {**WHO, "me": customer.address("sms")}
         self._caller = BO
 
     def prepare(self, step: Step) -> None:
         """What is so from now on."""
         for number, fate in step.phones.items():
-            self._cast.telephones.phone(WHO.get(number, number)).fate = fate
+            self._cast.telephones.phone(self._numbers.get(number, number)).fate = fate
         if step.store:
             self._cast.store.fault = step.store
 
     def take(self, step: Calling) -> None:
         """Do what the step says."""
-        telephones, number = self._cast.telephones, WHO[step.who]
+        telephones, number = self._cast.telephones, self._numbers[step.who]
         if step.calls:
             self._caller = number
             telephones.call(number, STORE)

@@ -91,7 +91,7 @@ class _Player:
             appointment={"work": ["Yearly service"]},
         )
         self._shopper = Shopper(cast, customer)
-        self._caller = CallerAtWork(cast)
+        self._caller = CallerAtWork(cast, customer)
         self._answer: Answer | None = None
         self._opened: Opened | None = None
         self._problem = ""

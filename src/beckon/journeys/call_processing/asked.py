@@ -30,13 +30,14 @@ def asked_event(library: Library, asked: Asked, dialect: str, now_ms: int) -> Ev
 
 
 def started_event(library: Library, call: Call, delivery: str = "") -> Event:
-    """``call.started``: it rings."""
+    """``call.started``: it rings. ``delivery``: the message that it carries, which says whom it is about."""
     fields: dict[str, Any] = {
         "id": call.id, "workspace": call.workspace, "script": call.script, "version": call.version,
         "direction": call.direction, "caller": call.caller, "called": call.called, "session": call.session,
-        "started_ms": call.started_ms, "delivery": delivery,
+        "started_ms": call.started_ms,
     }  # fmt: skip
-    fields |= _contact(library, call.caller if call.direction == "in" else call.called)
+    # A number that is called with a message says nothing new of its owner: not that it is on WhatsApp, say.
+    fields |= {"delivery": delivery} if delivery else _contact(library, _other(call.direction, call.caller, call.called))
     return Event(
         workspace=call.workspace,
         source="beckon/calls",
@@ -47,11 +48,13 @@ def started_event(library: Library, call: Call, delivery: str = "") -> Event:
     )
 
 
-def finished_event(library: Library, record: CallRecord) -> Event:
+def finished_event(library: Library, record: CallRecord, delivery: str = "") -> Event:
     """``call.finished``: the whole record, with each decision and its reason."""
     fields: dict[str, Any] = msgspec.to_builtins(record)
-    if not record.contact:
-        fields |= _contact(library, record.caller if record.direction == "in" else record.called)
+    if delivery:
+        fields["delivery"] = delivery
+    elif not record.contact:
+        fields |= _contact(library, _other(record.direction, record.caller, record.called))
     return Event(
         workspace=record.workspace,
         source="beckon/calls",
@@ -61,6 +64,10 @@ def finished_event(library: Library, record: CallRecord) -> Event:
         data=fields,
         subject=record.contact or None,
     )
+
+
+def _other(direction: str, caller: str, called: str) -> str:
+    return caller if direction == "in" else called
 
 
 def _contact(library: Library, number: str) -> dict[str, Any]:

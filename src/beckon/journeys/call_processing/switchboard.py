@@ -130,8 +130,8 @@ class Switchboard:
             log.warning("the beginning of a call could not be told: %s", error.code)
 
     async def _finish(self, record: CallRecord) -> None:
-        events = [finished_event(self._library, record)]
         message = self._carrying.get(record.id)
+        events = [finished_event(self._library, record, message.delivery_id if message is not None else "")]
         if message is not None:
             events += said_of(record, replies_of(message), message.delivery_id)
         await self._parts.settle(events)
@@ -147,7 +147,7 @@ class Switchboard:
         for (body,) in rows:
             kept = decode(str(body))
             record = lost(kept.record, self._parts.clock.now_ms(), await asyncio.to_thread(self._left_of, kept.record))
-            events.append(finished_event(self._library, record))
+            events.append(finished_event(self._library, record, kept.delivery))
             if kept.delivery:
                 events += said_of(record, (), kept.delivery)
         if events:

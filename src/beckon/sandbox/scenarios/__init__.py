@@ -157,7 +157,7 @@ class Wallet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Calling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What somebody does with a phone, one of these; ``who``: bo, cy (no order today), stranger, customer."""
+    """What somebody does with a phone, one of these; ``who``: bo, cy (no order today), stranger, customer, me."""
 
     who: str = "bo"
     #: calls the store.
