@@ -26,6 +26,8 @@ from beckon.store.tables import MEMBER_KEYS, MEMBERS
 
 _ROWS = 20_000
 _CAMPAIGNS = 20
+#: Shorter than a server keeps an idle connection, in seconds.
+_PACED_S = 4
 _encode = msgspec.json.Encoder().encode
 
 PROGRAMME = """\
@@ -247,7 +249,7 @@ def _round(made: Place, members: int, connections: int) -> dict[str, Any]:
     pace = {"connections": min(connections, 64), "per_second": 100.0}
     number = 900_000_000
     made.ask_sink("/latencies")
-    made.load(port=made.port, first=number, seconds=8, **pace)
+    made.load(port=made.port, first=number, seconds=_PACED_S, **pace)
     made.wait_until_idle()
     alone = sorted(made.ask_sink("/latencies"))
     began = time.perf_counter()
@@ -256,9 +258,10 @@ def _round(made: Place, members: int, connections: int) -> dict[str, Any]:
     rounds: dict[str, Any] = {"state": "running"}
     while rounds["state"] == "running":
         number += 1_000_000
-        made.load(port=made.port, first=number, seconds=8, **pace)
+        made.load(port=made.port, first=number, seconds=_PACED_S, **pace)
         beside += made.ask_sink("/latencies")
         [rounds] = _get(made, "/v1/loyalty/campaigns/everybody/rounds")["items"][:1]
+        click.echo(f"{rounds['looked']:,} members looked at, {beside[-1] / 1000:.0f} ms", err=True)
         if time.perf_counter() - began > 3_600:
             raise SystemExit("the campaign did not come to its end within an hour")
     took = (rounds["changed_ms"] - rounds["started_ms"]) / 1000
