@@ -20,8 +20,8 @@ from beckon.store.tables import CAMPAIGN_ROUNDS
 from beckon.workspaces import Library
 
 #: Members in one piece, and the breath after it, in milliseconds.
-PIECE_MEMBERS = 200
-BREATH_MS = 20
+PIECE_MEMBERS = 64
+BREATH_MS = 5
 TIMER = "loyalty.round"
 COLUMNS = "id, workspace, campaign, state, after, looked, reached, skipped, started_ms, changed_ms"
 
