@@ -197,7 +197,7 @@ async def test_whoever_acts_while_the_story_plays_takes_over(page: Page, demo: S
     play = page.locator("#play")
     await play.click()
     await expect(page.locator("#caption")).to_contain_text("B ·")
-    await page.locator("[data-visit=v4]").click()
+    await page.locator("[data-who=v4]").click()
     await expect(page.locator(".toast")).to_have_text("The story stopped: it is your turn.")
     await expect(play).to_have_text("Play the story")
     await expect(page.locator("body.is-playing")).to_have_count(0)

@@ -71,6 +71,10 @@ async def test_the_page_shows_what_is_ready_and_what_points_buy(counter: Counter
     assert len(re.findall(r'class="button" data-kind="primary" href="[^"]*/offers/', answer.text)) == 1
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["referrer-policy"] == "same-origin"
+    look = await browser_less.get("/wallet/look/1f5eff.css")
+    assert 'href="/wallet/look/1f5eff.css"' in answer.text
+    assert (look.status_code, look.headers["content-type"]) == (200, "text/css; charset=utf-8")
+    assert (await browser_less.get("/wallet/look/x%7D.css")).status_code == 404
     assert "style=" not in answer.text
     assert "<style" not in answer.text
 

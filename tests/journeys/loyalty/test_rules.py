@@ -13,11 +13,12 @@ from beckon.journeys.loyalty_offers import earning, money
 from beckon.journeys.loyalty_offers.definitions import parse_campaign, parse_offer, parse_programme
 from beckon.journeys.loyalty_offers.discounts import DiscountRule, discount
 from beckon.journeys.loyalty_offers.earning import REASONS, Totals
-from beckon.journeys.loyalty_offers.member import Member, Profile
+from beckon.journeys.loyalty_offers.member import Member, Phone, Profile
 from beckon.journeys.loyalty_offers.offer import TRANSITIONS, Offer, moved
 from beckon.journeys.loyalty_offers.rules import Rules, fold
 from beckon.journeys.loyalty_offers.sale import Given, Item
 from beckon.journeys.loyalty_offers.sessionm_words import as_uuid, from_uuid
+from beckon.journeys.loyalty_offers.told import reached
 from tests.journeys.loyalty.shop import DAY_MS, NOON_MS
 
 WEIGHTS = st.lists(st.integers(min_value=0, max_value=10**9), min_size=1, max_size=30)
@@ -293,6 +294,15 @@ def test_an_id_is_a_uuid_and_back(chance: bytes):
     id_ = "mem_" + "".join(alphabet[number >> shift & 31] for shift in range(95, -1, -5))
     assert from_uuid("mem", as_uuid(id_)) == id_
     assert from_uuid("mem", id_) == id_
+
+
+def test_as_long_as_a_contact_is_not_found_the_mailbox_says_who_it_is():
+    family = (Phone("+32470112233"),)
+    who = member(profile=Profile(email="ann@example.com", first_name="Ann", phones=family))
+    assert reached(who) == {"email": "ann@example.com", "name": "Ann"}
+    assert reached(member(profile=Profile(phones=family))) == {"phone": "+32470112233"}
+    assert reached(member(external={"crm": "7"})) == {"id": "7"}
+    assert reached(member(contact="con_1", profile=Profile(phones=family))) == "con_1"
 
 
 def test_codes_are_compared_without_blanks_and_hyphens():

@@ -139,5 +139,5 @@ def test_the_example_programme_can_be_read_and_its_campaigns_name_offers_that_ex
     offers = {offer.offer for offer in made["offer"]}
     assert {"mobile-tuesday", "snack-box", "large-fries"} <= offers
     assert {campaign.gives.offer for campaign in made["campaign"] if campaign.gives.offer} <= offers
-    for offer in made["offer"]:
-        assert set(offer.titles) == set(offer.blurbs) == set(LOCALES)
+    for shown in (*made["offer"], *[one for one in made["campaign"] if one.shown != "hidden"]):
+        assert set(shown.titles) == set(shown.blurbs) == set(LOCALES)

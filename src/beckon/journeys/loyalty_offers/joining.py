@@ -185,7 +185,8 @@ def change_asked(desk: Desk, given: asked.Change, position: int) -> dict[str, An
     note_said(member, position)
     room.put_member(member)
     if changed:
-        fields: dict[str, Any] = {"member": member.id, "contact": contact_of(member), "fields": changed}
+        contact = contact_of(member, phone=bool(member.contact) or not profile.email)
+        fields: dict[str, Any] = {"member": member.id, "contact": contact, "fields": changed}
         if opted:
             fields["consent"] = _consent(profile.opted_in, given.consent)
         room.tell(desk.library, "member.changed", f"{member.id}:{position}", fields)

@@ -54,8 +54,11 @@ def contact_of(member: Member, addresses: dict[str, str] | None = None, *, phone
 
 
 def reached(member: Member) -> Any:
-    """The contact, as an event names it that adds nothing to what is known."""
-    return member.contact or contact_of(member)
+    """The contact, as an event names it that adds nothing to what is known.
+
+    As long as it is not found, the mailbox says who it is: a number may be a family's.
+    """
+    return member.contact or contact_of(member, phone=not member.profile.email)
 
 
 def text_in(texts: dict[str, str], locale: str, default: str) -> str:

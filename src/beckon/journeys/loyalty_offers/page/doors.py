@@ -20,6 +20,7 @@ from beckon.journeys.loyalty_offers import asked
 from beckon.journeys.loyalty_offers.asking import Asking, mark_of
 from beckon.journeys.loyalty_offers.offer import CART, OPEN, Offer
 from beckon.journeys.loyalty_offers.page.guests import HEADERS, Guest, Guests, Refusal, notice
+from beckon.journeys.loyalty_offers.page.look import HEX, sheet
 from beckon.journeys.loyalty_offers.page.qr import qr
 from beckon.journeys.loyalty_offers.page.speech import grouped
 from beckon.journeys.loyalty_offers.reading import Reading, Sold
@@ -83,6 +84,8 @@ def routes(parts: JourneyParts) -> list[BaseRoute]:
         return Route(f"/wallet/{{pass}}{path}", endpoint, methods=[method])
 
     return [
+        # Before the pages: no pass is called so.
+        Route("/wallet/look/{colour}.css", send_look, methods=["GET"]),
         route("", show_wallet, "GET"),
         route("/history", show_history, "GET"),
         route("/code", take_code, "POST"),
@@ -98,6 +101,15 @@ def routes(parts: JourneyParts) -> list[BaseRoute]:
 
 
 # Looking.
+
+
+async def send_look(request: Request) -> Response:
+    """``GET /wallet/look/{colour}.css``: the business's colour as a sheet; the same address says the same for ever."""
+    colour = str(request.path_params["colour"])
+    if not HEX.fullmatch(colour):
+        raise HTTPException(404)
+    headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+    return Response(sheet(colour), media_type="text/css", headers=headers)
 
 
 async def show_wallet(door: WalletDoor, request: Request, guest: Guest) -> Response:

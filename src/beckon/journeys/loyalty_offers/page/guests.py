@@ -9,6 +9,7 @@ from starlette.responses import Response
 from beckon.core.clock import Clock
 from beckon.core.errors import Refused
 from beckon.journeys.loyalty_offers.member import Member
+from beckon.journeys.loyalty_offers.page.look import HEX
 from beckon.journeys.loyalty_offers.page.passes import form_token
 from beckon.journeys.loyalty_offers.page.speech import Speech
 from beckon.journeys.loyalty_offers.reading import Reading
@@ -34,6 +35,8 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True):
     #: with the page's language, so that texts come in it.
     member: Member
     business: str
+    #: the business's, as ``rrggbb``; empty: it has none that is one.
+    colour: str
     currency: str
     locale: str
     #: the language that was chosen, to be kept from page to page: ``?lang=fr``; empty: none was.
@@ -90,11 +93,13 @@ class Guests:
             default=choose_locale(settings.locale),
         )
         profile = msgspec.structs.replace(found.profile, locale=locale)
+        colour = settings.colour.removeprefix("#").lower()
         return Guest(
             pass_=text,
             workspace=found.workspace,
             member=msgspec.structs.replace(found, profile=profile),
             business=rules.programme.title or settings.name,
+            colour=colour if HEX.fullmatch(colour) else "",
             currency=rules.currency,
             locale=locale,
             query=f"?lang={chosen}" if chosen else "",

@@ -101,7 +101,7 @@ function put(name, html) {
 }
 
 function pathTo(element) {
-  for (const name of ["data-who", "data-event", "data-item", "data-has", "data-fault", "data-run", "data-tap"]) {
+  for (const name of ["data-who", "data-event", "data-item", "data-use", "data-return", "data-has", "data-fault", "data-run", "data-tap"]) {
     const value = element.getAttribute(name);
     if (value) {
       const field = element.dataset.field ? `[data-field="${element.dataset.field}"]` : "";

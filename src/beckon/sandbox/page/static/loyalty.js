@@ -59,6 +59,10 @@ document.addEventListener("click", (event) => {
   }
 });
 
+$("#reset").addEventListener("click", () => {
+  $("#sent-reply").value = "";
+});
+
 document.addEventListener("submit", (event) => {
   const form = event.target;
   const { join, scan, promo } = form.dataset;
