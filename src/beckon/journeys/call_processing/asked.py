@@ -37,7 +37,8 @@ def started_event(library: Library, call: Call, delivery: str = "") -> Event:
         "started_ms": call.started_ms,
     }  # fmt: skip
     # A number that is called with a message says nothing new of its owner: not that it is on WhatsApp, say.
-    fields |= {"delivery": delivery} if delivery else _contact(library, _other(call.direction, call.caller, call.called))
+    about = {"delivery": delivery} if delivery else _contact(library, _other(call.direction, call.caller, call.called))
+    fields |= about
     return Event(
         workspace=call.workspace,
         source="beckon/calls",
