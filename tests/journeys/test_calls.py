@@ -15,6 +15,7 @@ import httpx
 import pytest
 from twilio.request_validator import RequestValidator
 
+from beckon.core.errors import Misconfigured
 from beckon.starting import new_key
 from tests.kit.switches import IN_MEMORY, until
 from tests.rooms.worker.stage import Line, line
@@ -265,3 +266,40 @@ def test_the_signature_that_we_check_is_twilios() -> None:
     url = "https://pbx.example/calls"
     ours = base64.b64encode(hmac.new(b"token", f"{url}a1b2".encode(), "sha1").digest()).decode()
     assert RequestValidator("token").compute_signature(url, fields) == ours
+
+
+async def test_a_script_is_uploaded_checked_and_drawn_over_the_api(database_url: str, tmp_path: Path) -> None:
+    async with opened(database_url, tmp_path, records=False) as store:
+        token = await new_key(store.line.beckon.database, "main", "author", "read definitions")
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/yaml"}
+        text = 'call: desk\nsteps: [ { say: Hello. }, { dial: "{{ settings.reception }}" } ]\n'
+        for status in (201, 200):
+            answer = await store.client.put("/v1/definitions/script/desk", content=text, headers=headers)
+            assert (answer.status_code, answer.json()["kind"]) == (status, "script"), answer.text
+        assert store.line.library.scripts["desk"].version == answer.json()["version"]
+        drawn = await store.client.get("/v1/scripts/desk/diagram.svg", headers=headers)
+        assert drawn.text.startswith("<svg")
+        wrong = text.replace("settings.reception", "settings.nobody")
+        checked = await store.client.post("/v1/scripts/check", content=wrong, headers=headers)
+        assert [one["code"] for one in checked.json()["problems"]] == ["script.unknown_setting"]
+        for bad, code in (("call: desk\nsteps: 3\n", 422), (text.replace("desk", "other"), 422), (wrong, 422)):
+            answer = await store.client.put("/v1/definitions/script/desk", content=bad, headers=headers)
+            assert answer.status_code == code, answer.text
+        listed = await store.client.get("/v1/definitions?kind=script", headers=headers)
+        assert [one["name"] for one in listed.json()["items"]] == ["courier", "desk"]
+        await store.line.restart()
+        assert set(store.line.library.scripts) == {"courier", "desk"}
+
+
+async def test_a_number_whose_script_is_missing_or_a_switch_that_is_not_there_opens_nothing(tmp_path: Path) -> None:
+    for more, code in (
+        ('telephony: { switch: { fake: {} }, numbers: { "*": nobody } }\n', "script.unknown"),
+        ("telephony: { switch: { nowhere: {} } }\n", "switch.unknown"),
+        ("telephony: { switch: { fake: { colour: red } } }\n", "switch.settings"),
+        ("telephony: { switch: { fake: {}, sip: {} } }\n", "switch.two"),
+        ("telephony: { calling_hours: whenever }\n", "telephony.hours"),
+    ):
+        with pytest.raises(Misconfigured) as error:
+            async with line(f"sqlite:///{tmp_path}/{code}.db", tmp_path / code, more=more, switches=IN_MEMORY):
+                pass
+        assert error.value.code == code
