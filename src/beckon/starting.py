@@ -53,6 +53,11 @@ values:
   programme: Fancy Fries
   offers_url: {offers_url}   # a member's page, here or in your app; {{link}} is the short link's own, and a pass to it
 
+# Phone calls: a switch of our own, and the call script of each number. docs/calls.md has the rest.
+# telephony:
+#   switch: {{ sip: {{ phones: {{ bo: {{ password: {{env: BO_PHONE}} }} }} }} }}
+#   numbers: {{ "*": courier }}
+
 # Hosts that `http:` steps may call though their addresses are not public.
 allowed_hosts: []
 """
