@@ -5,7 +5,8 @@ import socket
 from beckon.core.ids import chance
 
 _TRIES = 200
-_BUFFER_BYTES = 65_536
+#: Some ten seconds of audio: a moment without a core must not cost any.
+_BUFFER_BYTES = 212_992
 
 
 def open_pair(host: str, first: int, last: int) -> tuple[socket.socket, socket.socket]:
