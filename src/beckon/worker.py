@@ -174,6 +174,9 @@ class Wheel:
             return None
         finally:
             self._asking.pop(position, None)
+            if not again:
+                # Whoever asked has it; who asks again finds it in the table. An import's answers are large.
+                self._answers.drop(str(position))
 
     @property
     def quiet(self) -> bool:

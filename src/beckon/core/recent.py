@@ -27,5 +27,9 @@ class Recent(Generic[T]):
         if len(self._values) > self._max:
             self._values.popitem(last=False)
 
+    def drop(self, key: str) -> None:
+        """It is not needed any more, if it is here."""
+        self._values.pop(key, None)
+
     def clear(self) -> None:
         self._values.clear()
