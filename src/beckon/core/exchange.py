@@ -28,3 +28,13 @@ class Connections(Protocol):
     ) -> Reply:
         """One exchange; no redirect is followed. Raises ``Unavailable``, doubtful when the request may have arrived."""
         ...
+
+
+class WebhookRequest(msgspec.Struct, kw_only=True, frozen=True):
+    """What a provider posted to ``/hooks/{provider}``, untouched. ``url`` is the public one, as the provider has it."""
+
+    method: str
+    url: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
