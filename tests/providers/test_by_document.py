@@ -77,6 +77,7 @@ async def offered(vendor: str) -> AsyncIterator[tuple[Exchange, Heard, str]]:
     """A vendor with one call that came in and was answered."""
     async with VENDORS[vendor]() as (exchange, heard):
         exchange.call_in(CALLER, CALLED)
+        heard.switch._answer_s = 0.2  # type: ignore[attr-defined]
         await heard.until(lambda: heard.of(LegOffered))
         leg = heard.of(LegOffered)[0].leg
         await heard.switch.answer(leg)

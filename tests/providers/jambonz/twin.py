@@ -43,7 +43,9 @@ def accepted(body: bytes) -> list[dict[str, Any]]:
     verbs: list[dict[str, Any]] = json.loads(body)
     assert [error.message for error in _validator("jambonz-app.schema.json").iter_errors(verbs)] == []
     for verb in verbs:
-        named = json.loads((SCHEMAS / "verbs" / f"{verb['verb']}.schema.json").read_text())["properties"]
+        named = json.loads((SCHEMAS / "verbs" / f"{verb['verb'].replace(':', '-')}.schema.json").read_text())[
+            "properties"
+        ]
         assert set(verb) <= set(named), verb
     return verbs
 
@@ -123,7 +125,7 @@ def _ops(verb: dict[str, Any]) -> list[Op]:
         return [("conference", {"what": verb["name"]})]
     if what == "dtmf":
         return [("digits", {"what": verb["dtmf"]})]
-    if what == "sip-decline":
+    if what == "sip:decline":
         return [("reject", {"what": str(verb["status"])})]
     return [] if what == "answer" else [(what, {"what": str(verb.get("length", ""))})]
 

@@ -50,7 +50,7 @@ def verbs(document: Document, settings: JambonzSettings) -> list[Verb]:
                 }
             )
         elif isinstance(piece, Turn):
-            made.append({"verb": "sip-decline", "status": piece.status})
+            made.append({"verb": "sip:decline", "status": piece.status})
         elif isinstance(piece, Part):
             made.append({"verb": "hangup"})
     return made + _going_on(document)
