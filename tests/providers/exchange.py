@@ -74,9 +74,13 @@ class Exchange:
         self.commands: list[tuple[str, str, Any]] = []
         #: kind of command → the status that it is answered with.
         self.statuses: dict[str, tuple[int, bytes]] = {}
+        #: how the next changes of a live call are refused.
+        self.refusals: list[tuple[int, bytes]] = []
         self.recordings: dict[str, bytes] = {}
         #: how long keys are waited for while something is heard, and between them.
         self.patience_s = 0.02
+        #: how long they are waited for while nothing is.
+        self.rest_s = 0.5
         self.switches: dict[tuple[str, str], Asking] = {}
         self.failures: list[BaseException] = []
         self._count = itertools.count(1)
@@ -183,7 +187,7 @@ class Exchange:
     async def _gathered(self, phone: Phone, how: dict[str, Any]) -> bytes:
         phone.heard += [f"{what} {inner['what']}" for what, inner in how["inside"] if what != "pause"]
         keys, until = "", ""
-        patience_s = self.patience_s if how["inside"] else 0.5
+        patience_s = self.patience_s if how["inside"] else self.rest_s
         while len(keys) < how["max"] and not until:
             if not phone.keys:
                 phone.pressed.clear()

@@ -144,6 +144,7 @@ async def test_commands_of_one_moment_are_one_document(vendor: str) -> None:
 
 async def test_a_command_while_a_leg_rests_changes_the_live_call(vendor: str) -> None:
     async with offered(vendor) as (exchange, heard, leg):
+        exchange.rest_s = 60
         await heard.switch.play(leg, "p-1", (Say("One."),))
         await heard.until(lambda: heard.of(PlaybackEnded))
         known = heard.switch._legs[leg]  # type: ignore[attr-defined]
@@ -153,6 +154,27 @@ async def test_a_command_while_a_leg_rests_changes_the_live_call(vendor: str) ->
         [phone] = exchange.phones.values()
         assert phone.heard == ["say One.", "say Two."]
         assert [path for method, path, _ in exchange.commands if method != "GET"]
+
+
+OVER = (404, b'{"code": 21220}')
+DOWN = (503, b"")
+
+
+@pytest.mark.parametrize(("refusals", "end"), [([OVER, DOWN], "done"), ([DOWN] * 3, "failed")])
+async def test_a_change_that_is_refused_is_told_again_and_at_last_given_up(
+    vendor: str, refusals: list[tuple[int, bytes]], end: str
+) -> None:
+    async with offered(vendor) as (exchange, heard, leg):
+        exchange.rest_s = 60  # no webhook comes first
+        await heard.switch.play(leg, "p-1", (Say("One."),))
+        await heard.until(lambda: heard.of(PlaybackEnded))
+        known = heard.switch._legs[leg]  # type: ignore[attr-defined]
+        await heard.until(lambda: known.document > 1 and not known.asks)
+        exchange.refusals = list(refusals)
+        await heard.switch.play(leg, "p-2", (Say("Two."),))
+        await heard.until(lambda: len(heard.of(PlaybackEnded)) == 2)
+        assert heard.of(PlaybackEnded)[1].end == end
+        assert (exchange.refusals, heard.of(LegEnded)) == ([], [])
 
 
 async def test_a_key_interrupts_what_may_be_interrupted_and_what_waits_behind_it(vendor: str) -> None:

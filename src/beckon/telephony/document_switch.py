@@ -58,7 +58,9 @@ UNANSWERED_S = 8.0
 TAPED_S = 60.0
 #: How often a vendor is asked after legs of which nothing was heard.
 WATCH_S = 60.0
+#: How often, and after which pause, a document is told again.
 _TRIES = 3
+RETRY_S = 0.3
 _STATUSES: dict[Cause, int] = {"busy": 486, "not_found": 404, "no_answer": 480}
 
 
@@ -130,9 +132,8 @@ class DocumentSwitch:
             for leg in list(self._legs.values()):
                 if leg.call and not leg.asks and now_s - leg.heard_from_s > self._watch_s:
                     leg.heard_from_s = now_s
-                    with contextlib.suppress(BeckonError):
-                        if not await self._vendor.lives(leg.call):
-                            self._ended(leg, "normal", "phone", "it was over when we asked")
+                    if not await self._lives(leg):
+                        self._ended(leg, "normal", "phone", "it was over when we asked")
 
     # What is commanded ------------------------------------------------------------------------------------------------
 
@@ -357,17 +358,28 @@ class DocumentSwitch:
             try:
                 await self._vendor.change(leg.call, document)
                 return
-            except Unavailable as error:
-                why = error.why
             except BeckonError as error:
-                if error.code == "call.leg_gone":
+                why = error.why
+                if error.code == "call.leg_gone" and not await self._lives(leg):
                     self._ended(leg, "normal", "phone", "it was over when we told it something")
                     return
-                why = error.why
-                break
+                if not isinstance(error, Unavailable) and error.code != "call.leg_gone":
+                    break
+            await asyncio.sleep(RETRY_S)
+        if leg.id not in self._legs:
+            return
         log.warning("%s did not take a document: %s", self.name, why)
+        if leg.inside or leg.joins:
+            self._ended(leg, "failed", "switch", why)  # the other one would talk to nobody
         for playback in leg.silence():
             self._played(leg, playback, "failed", why)
+
+    async def _lives(self, leg: DocumentLeg) -> bool:
+        """Whether it is there all the same: a call that was just answered may be refused as one that is over."""
+        try:
+            return await self._vendor.lives(leg.call)
+        except BeckonError:
+            return True
 
     async def asked(self, request: WebhookRequest) -> Reply:
         """Answer one webhook."""

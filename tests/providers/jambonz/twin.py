@@ -100,6 +100,8 @@ class SpeaksJambonz:
     async def _changed(self, exchange: Exchange, phone: Phone | None, method: str, body: Any) -> Response:
         if phone is None or phone.end:
             return Response(status_code=404)
+        if method == "PUT" and "call_hook" in body and exchange.refusals:
+            return Response(status_code=exchange.refusals.pop(0)[0])
         if method == "PUT" and "call_hook" in body:
             exchange.change(phone, body["call_hook"]["url"])
         elif method == "PUT":

@@ -101,6 +101,9 @@ class SpeaksTwilio:
             return _json({"sid": phone.sid, "status": phone.status})
         if phone.status in ("completed", "busy", "no-answer"):
             return _json({"code": 21220, "message": "Call is not in-progress. Cannot redirect.", "status": 400}, 400)
+        if "Twiml" in form and exchange.refusals:
+            status, body = exchange.refusals.pop(0)
+            return Response(body, status)
         if "Twiml" in form:
             assert phone.status == "in-progress", "Twilio changes only calls that are answered"
             exchange.change(phone, self.read(form["Twiml"].encode()))
