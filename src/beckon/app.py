@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
 
 from beckon import __version__
 from beckon.authoring import facts_of
@@ -34,17 +35,19 @@ from beckon.intake.accept import Intake
 from beckon.intake.journal import TableJournal
 from beckon.journeys.journey import Journey
 from beckon.journeys.journey import found as found_journeys
-from beckon.journeys.part import Allowed, JourneyParts
+from beckon.journeys.part import Allowed, Beside, JourneyParts
 from beckon.maintenance import Maintenance
 from beckon.outbox.connections import PooledConnections
 from beckon.outbox.queue import Queue
 from beckon.providers.registry import found as found_providers
+from beckon.providers.registry import found_switches
 from beckon.settings import ServerSettings
 from beckon.shelf import Shelf
 from beckon.store.database import Database, open_database
 from beckon.store.migrations import migrate
 from beckon.store.postgres import PostgresEngine
 from beckon.store.sqlite import SqliteEngine
+from beckon.telephony.switch import Listener, Switch, SwitchOffer
 from beckon.web import problems, static
 from beckon.web.bodies import Receive
 from beckon.web.live import Hub
@@ -71,10 +74,15 @@ class Beckon:
         extra_routes: Sequence[BaseRoute] = (),
         exclusive: bool = True,
         journeys: Mapping[str, Journey] | None = None,
+        switches: Mapping[str, SwitchOffer] | None = None,
     ) -> None:
         self.settings = settings
         #: what it is for: those that were found, unless others are given.
         self.journeys = found_journeys() if journeys is None else journeys
+        #: who carries calls: those that were found, unless others are given.
+        self._switches = switches
+        #: what the journeys run beside the wheel.
+        self.beside: list[Beside] = []
         self.clock: Clock = clock or SystemClock()
         self._extra_routes = list(extra_routes)
         self.folder = Path(settings.workspace)
@@ -103,12 +111,14 @@ class Beckon:
         self.intake = Intake(self.database, self.journal, self.clock, self.wheel.wake)
         self.wheel.intake = self.intake
         self.carrier: Carrier | None = None
-        self.maintenance = Maintenance(self.database, self.clock, settings)
+        self.maintenance = Maintenance(self.database, self.clock, settings, tidy=self._tidy)
         self.keys = Keys(self.database, self.clock, settings.key_cache_s)
         self._link_key = b""
         self._running: list[asyncio.Task[None]] = []
         self._starlette: Starlette | None = None
         self._events: EventsDoor | None = None
+        #: routes of journeys that are ASGI applications under a fixed path: found without looking through all routes
+        self._straight: dict[str, ASGIApp] = {}
 
     # Opening and closing.
 
@@ -117,6 +127,9 @@ class Beckon:
         try:
             await self._open()
         except BaseException:
+            for one in self.beside:
+                await one.close(self.settings.drain_s)
+            await self.intake.close()
             await self.database.close()
             raise
 
@@ -137,6 +150,7 @@ class Beckon:
                 type_: schema for journey in self.journeys.values() for type_, schema in journey.event_types.items()
             },
             own_types=tuple(type_ for journey in self.journeys.values() for type_ in journey.own_types),
+            kinds=[kind for journey in self.journeys.values() for kind in journey.kinds],
         )
         self._connect(library)
         self.workspaces.add(library)
@@ -178,6 +192,14 @@ class Beckon:
                 for route in journey.routes(journey_parts)
             ],
         )
+        self.beside += [
+            one
+            for journey in self.journeys.values()
+            if journey.beside is not None
+            for one in journey.beside(journey_parts)
+        ]
+        for one in self.beside:
+            await one.open()
         gc.collect()
         gc.freeze()  # what is here now stays: the collector need not look at it again
 
@@ -193,6 +215,8 @@ class Beckon:
     async def close(self) -> None:
         """Finish what is in hand; what waits, waits in the store."""
         self.hub.close()
+        for one in self.beside:
+            await one.close(self.settings.drain_s)
         if self.carrier is not None:
             self.carrier.begin_nothing()
         self.wheel.close()
@@ -210,9 +234,9 @@ class Beckon:
         providers = found_providers()
         for library in self.workspaces.all():
             for channel in library.channels.values():
-                end = providers[channel.provider].close
-                if end is not None:
-                    await end(channel)
+                provider = providers.get(channel.provider)
+                if provider is not None and provider.close is not None:
+                    await provider.close(channel)
             if isinstance(library.outside, PooledConnections):
                 await library.outside.close()
         await self.connections.close()
@@ -229,11 +253,16 @@ class Beckon:
         for workspace, names in by_workspace.items():
             self.hub.publish(workspace, names, position)
 
+    async def _tidy(self) -> bool:
+        return any([await one.tidy() for one in self.beside])
+
     def wake(self) -> None:
         """The clock was dragged: look at every timer again."""
         self.wheel.wake()
         if self.carrier is not None:
             self.carrier.wake()
+        for one in self.beside:
+            one.wake()
 
     async def settle(self, events: Sequence[Event]) -> list[Any]:
         """Accept, and wait until the wheel has turned."""
@@ -268,6 +297,7 @@ class Beckon:
             clock=self.clock,
             library=self._shelf,
             cards=tuple(card for journey in self.journeys.values() for card in journey.cards),
+            bubbles={kind: name for journey in self.journeys.values() for kind, name in journey.bubbles.items()},
             rail=tuple((one.path, one.icon, one.word) for journey in self.journeys.values() for one in journey.rail),
         )
 
@@ -277,8 +307,10 @@ class Beckon:
             clock=self.clock,
             workspaces=self.workspaces,
             hub=self.hub,
+            accept=self.intake.accept,
             settle=self.settle,
             ask=self._ask,
+            switch=self._switch,
             allow=self._allow,
             signed=lambda view: console.signed(console_parts, view),
             address=self.settings.address,
@@ -288,6 +320,22 @@ class Beckon:
 
     async def _ask(self, event: Event, timeout_s: float) -> Json:
         return await ask(self.wheel, self.intake, event, timeout_s)
+
+    def _switch(self, name: str, fields: Mapping[str, object], folder: Path, listener: Listener) -> Switch:
+        offers = found_switches() if self._switches is None else self._switches
+        offer = offers.get(name)
+        if offer is None:
+            raise Misconfigured(
+                "switch.unknown",
+                f"beckon.yaml names the switch {name!r}; there are {', '.join(sorted(offers)) or 'none'}",
+                field="telephony.switch",
+            )
+        if "folder" in offer.settings.__struct_fields__:
+            fields = {**fields, "folder": str(folder / str(fields.get("folder", "")))}
+        try:
+            return offer.open(msgspec.convert(fields, offer.settings), self.clock, listener)
+        except msgspec.ValidationError as error:
+            raise Misconfigured("switch.settings", f"beckon.yaml, telephony.switch.{name}: {error}") from error
 
     async def _allow(self, authorization: str, scope: str) -> Allowed:
         key = await self.keys.check(authorization, scope)
@@ -303,10 +351,16 @@ class Beckon:
             body_size_bytes_max=self.settings.body_size_bytes_max,
             batch_events_max=self.settings.batch_events_max,
         )
+        self._straight = {
+            route.path: route.app
+            for route in of_journeys
+            if isinstance(route, Route) and route.methods is None and "{" not in route.path
+        }
         routes: list[BaseRoute] = [
             Route("/healthz", self._health, methods=["GET"]),
             Route("/", self._home, methods=["GET"]),
             *hooks.routes(self.hooks, self.intake, self.clock, self.settings.address),
+            *of_journeys,  # before the API: that one says of everything else under /v1 that there is nothing
             *api.routes(
                 ApiParts(
                     reader=self.database,
@@ -327,7 +381,6 @@ class Beckon:
                     clock=self.clock,
                 )
             ),
-            *of_journeys,
             *static.routes(),
             *self._extra_routes,
         ]
@@ -373,10 +426,13 @@ class Beckon:
         return Shelf(library)
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application: the hot path first, all else by Starlette."""
+        """The ASGI application: the hot paths first, all else by Starlette."""
         if scope["type"] == "http" and scope["path"] == "/v1/events" and scope["method"] == "POST":
             assert self._events is not None
             await self._events(scope, receive, send)
+            return
+        if scope["type"] == "http" and scope["path"] in self._straight:
+            await self._straight[scope["path"]](scope, receive, send)
             return
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)

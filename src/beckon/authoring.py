@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from beckon.core.errors import Misconfigured
+from beckon.core.problems import Problems
 from beckon.flows import check as checking
 from beckon.flows.definition import Flow, FlowProblems, parse_flow
 from beckon.flows.steps import Emit
@@ -85,6 +86,12 @@ def check_folder(folder: Path) -> list[str]:
             event_types[file.stem] = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
             problems.append(f"{file}: no JSON: {error} [schema.json]")
+    for kind in [kind for journey in found_journeys().values() for kind in journey.kinds]:
+        for file in sorted(folder.glob(kind.pattern)):
+            try:
+                kind.parse(file.read_text(encoding="utf-8"))
+            except Problems as error:
+                problems += [str(msgspec.structs.replace(problem, file=str(file))) for problem in error.problems]
     texts = {file: file.read_text(encoding="utf-8") for file in sorted(folder.glob("flows/*.yaml"))}
     for text in texts.values():
         for type_ in _types_in(text):

@@ -4,8 +4,7 @@ An identity map over the rows of a turn, with a bounded cache of the newest ones
 rows, so what it wrote last is what is there.
 """
 
-from collections import OrderedDict
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -13,6 +12,7 @@ from beckon.core.command import Find, Send
 from beckon.core.contact import Contact
 from beckon.core.delivery import Delivery
 from beckon.core.event import Event, Json
+from beckon.core.recent import Recent
 from beckon.flows.definition import Flow
 from beckon.flows.run import Run
 from beckon.inbox import conversation as talks
@@ -34,9 +34,10 @@ from beckon.store.tables import (
     TIMERS,
     WAITS,
 )
+from beckon.workspaces import Workspaces
 
-#: Rows of each kind that stay at hand between turns.
-_RECENT_MAX = 16_000
+#: Addresses that stay at hand between turns.
+_ADDRESSES_MAX = 64_000
 
 _encode = msgspec.json.Encoder().encode
 _contact = msgspec.json.Decoder(Contact).decode
@@ -44,28 +45,6 @@ _delivery = msgspec.json.Decoder(Delivery).decode
 _run = msgspec.json.Decoder(Run).decode
 
 T = TypeVar("T")
-
-
-class Recent(Generic[T]):
-    """The newest values by key, bounded: the oldest go first."""
-
-    __slots__ = ("_max", "_values")
-
-    def __init__(self, maximum: int = _RECENT_MAX) -> None:
-        self._values: OrderedDict[str, T] = OrderedDict()
-        self._max = maximum
-
-    def get(self, key: str) -> T | None:
-        return self._values.get(key)
-
-    def put(self, key: str, value: T) -> None:
-        self._values[key] = value
-        self._values.move_to_end(key)
-        if len(self._values) > self._max:
-            self._values.popitem(last=False)
-
-    def clear(self) -> None:
-        self._values.clear()
 
 
 class Memory:
@@ -77,7 +56,7 @@ class Memory:
         self.runs: Recent[Run] = Recent()
         self.conversations: Recent[Conversation] = Recent()
         #: (workspace, channel, external id) joined by the unit separator → contact id
-        self.addresses: Recent[str] = Recent(4 * _RECENT_MAX)
+        self.addresses: Recent[str] = Recent(_ADDRESSES_MAX)
 
     def forget(self) -> None:
         """Believe the table again."""
@@ -93,8 +72,11 @@ def address_key(workspace: str, channel: str, external_id: str) -> str:
 class Batch:
     """One turn's rows. ``load_…`` ask the table once for all that is missing; the rest touches memory only."""
 
-    def __init__(self, database: Database, memory: Memory, now_ms: int, first_entry: int) -> None:
+    def __init__(
+        self, database: Database, memory: Memory, now_ms: int, first_entry: int, workspaces: Workspaces | None = None
+    ) -> None:
         self.database = database
+        self.workspaces = workspaces or Workspaces()
         self.memory = memory
         self.now_ms = now_ms
         self.changes = Changes()
@@ -274,6 +256,19 @@ class Batch:
         self.addresses[key] = contact.id
         self.changes.upsert(ADDRESSES, (contact.workspace, channel, external_id, contact.id))
         return self.contacts.get(before)
+
+    def forget(self, contact: Contact) -> None:
+        """What is personal about a contact goes, for good: name, addresses, what was said; its id stays."""
+        for address in contact.addresses:
+            key = (contact.workspace, address.channel, address.external_id)
+            self.changes.delete(ADDRESSES, key)
+            self.addresses.pop(address_key(*key), None)
+        self.memory.addresses.clear()
+        self.changes.execute("DELETE FROM entries WHERE contact = ?", (contact.id,))
+        self.conversations[contact.id] = Conversation(contact=contact.id, workspace=contact.workspace)
+        self.changed_conversations.add(contact.id)
+        self.contacts[contact.id] = Contact(id=contact.id, workspace=contact.workspace, name="")
+        self.changed_contacts.add(contact.id)
 
     def put_delivery(self, delivery: Delivery) -> None:
         """Keep a new or changed delivery."""

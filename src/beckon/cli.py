@@ -213,6 +213,32 @@ def switch_try(host: str, port: int) -> None:
 
 
 @cli.group()
+def loyalty() -> None:
+    """The loyalty programme's members."""
+
+
+@loyalty.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="Where the server listens.")
+@click.option("--key", envvar="BECKON_KEY", required=True, help="An API key with the scope write; or BECKON_KEY.")
+@click.option("--errors", type=click.Path(dir_okay=False, path_type=Path), help="Default: FILE.errors.csv")
+@click.option("--from-line", default=2, show_default=True, type=click.IntRange(min=2), help="Where to go on.")
+@click.option("--in-flight", default=2, show_default=True, type=click.IntRange(1, 16), help="Requests at a time.")
+@click.option("--batch", default=100, show_default=True, type=click.IntRange(1, 500), help="Rows in a request.")
+def loyalty_import(
+    file: Path, url: str, key: str, errors: Path | None, from_line: int, in_flight: int, batch: int
+) -> None:
+    """Import members from a CSV file: as many as you have, and as often as you like."""
+    from beckon.journeys.loyalty_offers.importing.command import Asked, import_members
+
+    asked = Asked(
+        file=file, url=url, key=key, errors=errors or file.with_suffix(".errors.csv"), from_line=from_line,
+        in_flight=in_flight, batch=batch,
+    )  # fmt: skip
+    sys.exit(import_members(asked))
+
+
+@cli.group()
 def bench() -> None:
     """Measure on this machine, against a yardstick in the same run."""
 
@@ -277,6 +303,19 @@ def _put_out(svg: str, output: Path | None) -> None:
         click.echo(svg)
     else:
         output.write_text(svg, encoding="utf-8")
+
+
+@bench.command("loyalty")
+@_json_option
+@click.option("--members", default=1_000_000, show_default=True)
+@click.option("--seconds", default=5.0, show_default=True, help="For each phase of each round.")
+@click.option("--connections", default=256, show_default=True)
+@click.option("--rounds", default=3, show_default=True)
+def bench_loyalty(as_json: bool, members: int, seconds: float, connections: int, rounds: int) -> None:
+    """A purchase with twenty campaigns, and a campaign to a million members."""
+    from beckon.bench.loyalty import run
+
+    run(members=members, seconds=seconds, connections=connections, rounds=rounds, as_json=as_json)
 
 
 def main() -> None:

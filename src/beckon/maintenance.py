@@ -7,6 +7,7 @@ messages. The tables are walked in the order of their keys, so that no index is 
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import msgspec
@@ -16,7 +17,7 @@ from beckon.core.errors import Unavailable
 from beckon.settings import ServerSettings
 from beckon.store.changes import Changes, Row, Value
 from beckon.store.database import Database
-from beckon.store.tables import EARLY, IDEMPOTENCY, LINKS, PROVIDER_IDS, SESSIONS, Table
+from beckon.store.tables import ANSWERS, EARLY, IDEMPOTENCY, LINKS, PROVIDER_IDS, SESSIONS, Table
 
 log = logging.getLogger("beckon.maintenance")
 
@@ -49,17 +50,21 @@ class Maintenance:
         *,
         page_rows: int = PAGE_ROWS,
         pause_s: float | None = None,
+        tidy: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._pause_s: float = settings.maintenance_s if pause_s is None else pause_s
         self._page_rows = page_rows
+        #: what the journeys forget: recordings, with their files.
+        self._tidy = tidy
         self._closing = asyncio.Event()
         self._sweeps = (
             _sweep(
                 EARLY, settings.early_days, "j.accepted_ms", "LEFT JOIN journal j ON j.position = t.position", ("", -1)
             ),
             _sweep(IDEMPOTENCY, settings.idempotency_days, "t.created_ms"),
+            _sweep(ANSWERS, settings.idempotency_days, "t.created_ms", first=(0,)),
             _sweep(SESSIONS, 0, "t.expires_ms"),
             _sweep(LINKS, settings.links_days, "t.expires_ms"),
             _sweep(PROVIDER_IDS, settings.receipts_days, "d.created_ms", "LEFT JOIN deliveries d ON d.id = t.delivery"),
@@ -99,7 +104,7 @@ class Maintenance:
             sweep.after = rows[-1][:width] if len(rows) == self._page_rows else sweep.first
         if changes:
             await self._database.commit(changes)
-        return much
+        return (await self._tidy() if self._tidy is not None else False) or much
 
 
 def _sweep(table: Table, keep_days: int, instant: str, join: str = "", first: tuple[Value, ...] = ()) -> Sweep:

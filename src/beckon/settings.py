@@ -93,6 +93,27 @@ class PbxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     addresses: tuple[str, ...] = ()
 
 
+class TelephonySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The calls of our own switch: which one, who is called there, and what is kept of it."""
+
+    #: one switch's folder name → its settings: phones, trunks, limits
+    switch: dict[str, dict[str, object]] = {}
+    #: the call script of each number that calls are taken for; "*": any other
+    numbers: dict[str, str] = {}
+    #: the number that phones see which we call; empty: the trunk's own
+    caller_id: str = ""
+    #: calls at once; further callers hear that we are busy
+    calls_max: int = 200
+    #: roles that may listen to recordings; owners always may
+    listeners: tuple[str, ...] = ("listener",)
+    #: how long recordings are kept, in days; 0: for ever
+    recordings_days: int = 90
+    #: when people are called with messages; empty: at any hour
+    calling_hours: str = "Mon-Sun 08:00-21:00"
+    #: what a call that carries a message says after it, by locale, instead of our own words; {key} is the key to press
+    confirm: dict[str, str] = {}
+
+
 class WorkspaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Read from ``beckon.yaml``."""
 
@@ -132,7 +153,7 @@ class WorkspaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     secrets: dict[str, str] = {}
     #: PBXs that ask what to do with their calls, by dialect: uis, jambonz, twiml
     pbx: dict[str, PbxSettings] = {}
-    #: the call script of each number that our own switch takes calls for; "*": any other
-    numbers: dict[str, str] = {}
+    #: the calls of our own switch
+    telephony: TelephonySettings = TelephonySettings()
     #: free values for templates and flows: {{ settings.checkin_url }}
     values: dict[str, str] = {}

@@ -50,6 +50,13 @@ values:
   service_url: {checkin_url}
   reception: "+3232000000"   # whom the call script courier connects with
   dispatcher: "+3232000001"
+  programme: Fancy Fries
+  offers_url: {offers_url}   # a member's page, here or in your app; {{link}} is the short link's own, and a pass to it
+
+# Phone calls: a switch of our own, and the call script of each number. docs/calls.md has the rest.
+# telephony:
+#   switch: {{ sip: {{ phones: {{ bo: {{ password: {{env: BO_PHONE}} }} }} }} }}
+#   numbers: {{ "*": courier }}
 
 # Hosts that `http:` steps may call though their addresses are not public.
 allowed_hosts: []
@@ -71,9 +78,10 @@ def write_example(
     name: str = "Garage Van Dijk",
     providers: Mapping[str, Mapping[str, Any]] | None = None,
     checkin_url: str = "https://check-in.example",
+    offers_url: str = "http://127.0.0.1:8080/wallet/{link}",
     extra: str = "",
 ) -> list[Path]:
-    """Write an example workspace: settings, and the flows, templates, mappings and tests of every journey.
+    """Write an example workspace: settings, and the flows, templates, mappings, tests and definitions of every journey.
 
     Raises ``Misconfigured`` when the folder has a ``beckon.yaml`` already.
     """
@@ -82,14 +90,17 @@ def write_example(
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for journey in found_journeys().values():
-        for part in _PARTS:
+        for part in (*_PARTS, *[str(Path(kind.pattern).parent) for kind in journey.kinds]):
             for file in sorted((journey.folder / part).glob("*.*")):
                 if file.suffix in (".yaml", ".json"):
                     target = folder / part / file.name
                     target.parent.mkdir(exist_ok=True)
                     shutil.copyfile(file, target)
                     written.append(target)
-    text = _SETTINGS.format(name=name, providers=_block(providers or {}), checkin_url=checkin_url) + extra
+    text = (
+        _SETTINGS.format(name=name, providers=_block(providers or {}), checkin_url=checkin_url, offers_url=offers_url)
+        + extra
+    )
     (folder / "beckon.yaml").write_text(text, encoding="utf-8")
     return [folder / "beckon.yaml", *written]
 

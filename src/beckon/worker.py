@@ -12,11 +12,14 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from beckon.batch import Batch, Memory, Recent
+import msgspec
+
+from beckon.batch import Batch, Memory
 from beckon.carrier import Carrier, Ready
 from beckon.core.clock import Clock
 from beckon.core.errors import BeckonError, Unavailable
 from beckon.core.event import Event, Json
+from beckon.core.recent import Recent
 from beckon.effects import Effects
 from beckon.intake.accept import Accepted, Intake
 from beckon.intake.journal import TableJournal
@@ -24,10 +27,12 @@ from beckon.journeys.part import Part
 from beckon.outbox.queue import Item, Queue
 from beckon.store.changes import Changes, Row
 from beckon.store.database import Database
-from beckon.store.tables import MARKS, TIMERS
+from beckon.store.tables import ANSWERS, MARKS, TIMERS
 from beckon.workspaces import Workspaces
 
 log = logging.getLogger("beckon.worker")
+
+_encode = msgspec.json.Encoder().encode
 
 #: Timers fired in one turn.
 _TIMERS_MAX = 500
@@ -148,12 +153,18 @@ class Wheel:
         self._wake.set()
         await future
 
-    async def answer(self, position: int, timeout_s: float) -> Json:
-        """What was answered to the event at this position; None: nothing in time, or nothing that is still known."""
+    async def answer(self, position: int, timeout_s: float, *, again: bool = False) -> Json:
+        """What was answered to the event at this position; None: nothing in time, or nothing that is still known.
+
+        ``again``: it was there before, so its answer may be an old one: the table knows it longer than memory does.
+        """
         try:
             async with asyncio.timeout(timeout_s):
                 await self.settled(position)
                 known = self._answers.get(str(position))
+                if known is None and again:
+                    rows = await self._database.fetch("SELECT answer FROM answers WHERE position = ?", (position,))
+                    known = msgspec.json.decode(str(rows[0][0])) if rows else None
                 if known is not None:
                     return known
                 # A flow may answer later than the event's own turn: when what it called has come back.
@@ -213,7 +224,7 @@ class Wheel:
         self, events: Sequence[Event], timers: Sequence[Row], now: int, up_to: int
     ) -> tuple[Batch, list[Ready]]:
         """What the turn changed, once it is durable, and the messages that may leave with it."""
-        batch = Batch(self._database, self.memory, now, self._next_entry)
+        batch = Batch(self._database, self.memory, now, self._next_entry, self._workspaces)
         admitted: list[Ready] = []
         try:
             await self._effects.load(batch, events, timers)
@@ -226,6 +237,8 @@ class Wheel:
                 admitted = self.carrier.admit(batch.outbox.values(), batch.contacts, batch.deliveries, batch.changes)
             self._effects.write(batch)
             changes = batch.written()
+            for position, value in batch.answers.items():
+                changes.upsert(ANSWERS, (position, _encode(value).decode(), now))
             for due_ms, kind, subject in timers:
                 changes.delete(TIMERS, (due_ms, kind, subject))
             changes.upsert(MARKS, ("wheel", up_to))
@@ -339,4 +352,4 @@ async def settle(wheel: Wheel, intake: Intake, events: Sequence[Event]) -> list[
 async def ask(wheel: Wheel, intake: Intake, event: Event, timeout_s: float) -> Json:
     """Accept, and wait for what is answered; None: nobody answered in time. It is durable all the same."""
     [accepted] = await intake.accept([event])
-    return await wheel.answer(accepted.position, timeout_s)
+    return await wheel.answer(accepted.position, timeout_s, again=accepted.duplicate)

@@ -8,7 +8,7 @@ import importlib.util
 import inspect
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from hashlib import sha256
@@ -27,11 +27,14 @@ from beckon.intake.mappings import Mapping as EventMapping
 from beckon.intake.mappings import parse_mapping
 from beckon.intake.schemas import Schema
 from beckon.messaging.channel import Channel, Connections
-from beckon.messaging.templates import Template, TemplateProblems, parse_template
+from beckon.messaging.templates import Template, parse_template
 from beckon.settings import WorkspaceSettings
 from beckon.store.changes import Changes
 from beckon.store.database import Database
 from beckon.store.tables import DEFINITIONS, WORKSPACES
+from beckon.telephony import script_check
+from beckon.telephony.script import Script
+from beckon.telephony.script_reading import parse_script
 
 log = logging.getLogger("beckon.workspaces")
 
@@ -56,6 +59,21 @@ OWN_TYPES = (
 Act = Callable[[Mapping[str, Any], str], Awaitable[Any]]
 
 
+class DefinitionKind(msgspec.Struct, frozen=True):
+    """A kind of definition that a journey brings: in files of the workspace's folder, or uploaded, like all others."""
+
+    #: ``campaign``: the first key of such a file, and there its name.
+    kind: str
+    #: where such files are: ``campaigns/*.yaml``
+    pattern: str
+    #: raises ``Problems``
+    parse: Callable[[str], Any]
+
+    def name_of(self, made: Any) -> str:
+        """What a definition calls itself."""
+        return str(getattr(made, self.kind))
+
+
 class Library:
     """One workspace's definitions, compiled."""
 
@@ -72,6 +90,11 @@ class Library:
         self.mappings: dict[str, EventMapping] = {}
         self.channels: dict[str, Channel] = {}
         self.acts: dict[str, Act] = {}
+        #: what journeys define, by kind; and all that is defined of it: kind → name → what was read
+        self.kinds: dict[str, DefinitionKind] = {}
+        self.defined: dict[str, dict[str, Any]] = {}
+        #: grows with every definition that is taken: what was made of them before is old.
+        self.taken = 0
         #: (provider, template, language) → WhatsApp's word on it
         self.approvals: dict[tuple[str, str, str], str] = {}
         #: for ``http:`` steps: public addresses only
@@ -79,6 +102,8 @@ class Library:
         #: how many events may be awaited, by type: the shapes of all versions, since old runs may sleep
         self.shapes: dict[str, tuple[Shape, ...]] = {}
         self.flows: dict[str, Flow] = {}
+        #: call scripts
+        self.scripts: dict[str, Script] = {}
         self._versions: dict[tuple[str, str], Flow] = {}
         self._on: dict[str, tuple[Flow, ...]] = {}
         self._secrets: dict[str, str] = {}
@@ -123,6 +148,7 @@ class Library:
 
     def take(self, kind: str, name: str, text: str) -> None:
         """Use this text from now on. Raises the parser's problems, or ``Misconfigured``."""
+        self.taken += 1
         if kind == "flow":
             flow = _flow(text)
             self.flows[flow.name] = flow
@@ -136,8 +162,14 @@ class Library:
             self.mappings[mapping.name] = mapping
         elif kind == "schema":
             self.schemas[name] = Schema(name, msgspec.json.decode(text))
+        elif kind == "script":
+            script = _script(text)
+            self.scripts[script.name] = script
         elif kind == "settings":
             self.settings = parse_settings(text, self.of_folder)
+        elif kind in self.kinds:
+            made = self.kinds[kind].parse(text)
+            self.defined.setdefault(kind, {})[self.kinds[kind].name_of(made)] = made
         else:
             raise Misconfigured("definition.kind", f"there is no definition of kind {kind!r}", field="kind")
 
@@ -224,10 +256,12 @@ async def open_workspace(
     clock: Clock,
     event_types: Mapping[str, Mapping[str, Any]],
     own_types: tuple[str, ...] = (),
+    kinds: Sequence[DefinitionKind] = (),
 ) -> Library:
     """Read a workspace's folder, take over what was uploaded, and note every new version.
 
-    ``event_types``: the journeys' types with their schemas; ``own_types``: those that only we say.
+    ``event_types``: the journeys' types with their schemas; ``own_types``: those that only we say; ``kinds``: what
+    journeys define beside the line's own.
     Raises ``Misconfigured`` naming the file and the line.
     """
     settings = read_settings(folder)
@@ -235,7 +269,8 @@ async def open_workspace(
     library.own_types = (*OWN_TYPES, *own_types)
     for type_, document in event_types.items():
         library.schemas[type_] = Schema(type_, document) if document else None
-    found = _definitions(folder)
+    library.kinds = {kind.kind: kind for kind in kinds}
+    found = _definitions(folder, kinds)
     kept = await database.fetch(
         "SELECT kind, name, version, body, origin, current FROM definitions WHERE workspace = ? ORDER BY created_ms",
         (settings.workspace,),
@@ -252,7 +287,7 @@ async def open_workspace(
     for (kind, name), (file, text) in found.items():
         try:
             library.take(kind, name, text)
-        except (FlowProblems, TemplateProblems, BeckonError) as error:
+        except BeckonError as error:
             raise Misconfigured(f"{kind}.broken", f"{file}: {error}") from error
         version = _version(library, kind, name, text)
         if newest_of_folder.get((kind, name)) != version:
@@ -287,23 +322,47 @@ async def open_workspace(
     return library
 
 
+def script_facts(library: Library) -> script_check.Library:
+    """What the checker of call scripts may know of an opened workspace."""
+    return script_facts_of(library.settings, library.folder)
+
+
+def script_facts_of(settings: WorkspaceSettings, folder: Path) -> script_check.Library:
+    """What the checker of call scripts may know of a folder."""
+    prompts = folder / "prompts"
+    return script_check.Library(
+        secrets=frozenset(settings.secrets),
+        files=frozenset(file.relative_to(prompts).as_posix() for file in prompts.rglob("*.*"))
+        if prompts.is_dir()
+        else frozenset(),
+        settings=frozenset(settings.values),
+    )
+
+
 #: The same text is read once: what is read is frozen, and a start looks at each text several times.
 _flow = lru_cache(maxsize=256)(parse_flow)
 _template = lru_cache(maxsize=256)(parse_template)
+_script = lru_cache(maxsize=256)(parse_script)
+
+#: The first line of a definition, where it isn't called after its kind.
+_NAMED_BY = {"script": "call"}
 
 
 def _name_in(kind: str, text: str) -> str:
     """The name that a definition gives itself, by its own line where it has one: reading all of it takes long."""
+    word = _NAMED_BY.get(kind, kind)
     for line in text.splitlines():
-        if line.startswith(f"{kind}:"):
-            return str(read_yaml(line).value[kind])
-    return str(read_yaml(text).value[kind])
+        if line.startswith(f"{word}:"):
+            return str(read_yaml(line).value[word])
+    return str(read_yaml(text).value[word])
 
 
 def version_of(kind: str, text: str) -> str:
     """The version of a definition's text."""
     if kind == "flow":
         return _flow(text).version
+    if kind == "script":
+        return _script(text).version
     return sha256(text.encode()).hexdigest()[:16]
 
 
@@ -311,12 +370,12 @@ def _version(library: Library, kind: str, name: str, text: str) -> str:
     return library.flows[name].version if kind == "flow" and name in library.flows else version_of(kind, text)
 
 
-def _definitions(folder: Path) -> dict[tuple[str, str], tuple[Path, str]]:
+def _definitions(folder: Path, kinds: Sequence[DefinitionKind]) -> dict[tuple[str, str], tuple[Path, str]]:
     """(kind, name) → (file, text) of everything in the folder. A name stands inside its file; a file is named alike."""
     found: dict[tuple[str, str], tuple[Path, str]] = {}
     for kind, pattern in (
         ("flow", "flows/*.yaml"), ("template", "templates/*.yaml"), ("mapping", "mappings/*.yaml"),
-        ("schema", "schemas/*.json"),
+        ("script", "scripts/*.yaml"), ("schema", "schemas/*.json"), *[(one.kind, one.pattern) for one in kinds],
     ):  # fmt: skip
         files = sorted(folder.glob(pattern))
         if len(files) > _FILES_MAX:

@@ -107,7 +107,7 @@ async def test_the_channel_changes_with_what_the_customer_has_and_says_why(page:
 
 async def test_with_nothing_left_the_team_reads_an_error_message(page: Page, demo: Stage) -> None:
     await page.goto(demo.address)
-    await page.locator("[data-visit=v4]").click()
+    await page.locator("[data-who=v4]").click()
     await expect(page.locator("#customer-name")).to_have_text("Greta Lindqvist")
     await page.locator(".has .chip:has([data-has=email])").click()
     await expect(page.locator("[data-has=email]")).not_to_be_checked()
@@ -121,7 +121,7 @@ async def test_with_nothing_left_the_team_reads_an_error_message(page: Page, dem
 
 async def test_whoever_asked_for_it_is_told_on_the_lock_screen(page: Page, demo: Stage) -> None:
     await page.goto(demo.address)
-    await page.locator("[data-visit=v4]").click()
+    await page.locator("[data-who=v4]").click()
     await expect(page.locator("#customer-name")).to_have_text("Greta Lindqvist")
     for channel in ("email", "web_push"):
         await page.locator(f".has .chip:has([data-has={channel}])").click()
@@ -153,7 +153,7 @@ async def test_a_fault_and_a_dragged_clock_lead_to_the_next_channel(page: Page, 
 
 async def test_the_customer_writes_back_and_stops(page: Page, demo: Stage) -> None:
     await page.goto(demo.address)
-    await page.locator("[data-visit=v2]").click()
+    await page.locator("[data-who=v2]").click()
     await expect(page.locator("#customer-name")).to_have_text("Lotte Peeters")
     await page.get_by_role("button", name="Start check-in").click()
     await page.locator("#notification").click()
@@ -197,7 +197,7 @@ async def test_whoever_acts_while_the_story_plays_takes_over(page: Page, demo: S
     play = page.locator("#play")
     await play.click()
     await expect(page.locator("#caption")).to_contain_text("B ·")
-    await page.locator("[data-visit=v4]").click()
+    await page.locator("[data-who=v4]").click()
     await expect(page.locator(".toast")).to_have_text("The story stopped: it is your turn.")
     await expect(play).to_have_text("Play the story")
     await expect(page.locator("body.is-playing")).to_have_count(0)

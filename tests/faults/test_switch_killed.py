@@ -21,7 +21,7 @@ from beckon.telephony.switch import (
     SwitchUp,
 )
 from tests.kit.processes import dies_with_parent
-from tests.providers.sip.conftest import Board, open_settings, switchboard
+from tests.providers.sip.conftest import Board, open_settings, recorded, switchboard
 from tests.providers.sip.phone import SoftPhone
 from tests.providers.sip.tones import channels, stretches
 
@@ -37,7 +37,7 @@ async def talking(board: Board, courier: SoftPhone, customer: SoftPhone) -> None
     courier.talk(500.0)
     customer.talk(800.0)
     await customer.hears(500.0, seconds=0.6)
-    await asyncio.sleep(2.2)
+    await recorded(board.switch.recordings_folder, 1.6)
 
 
 @pytest.mark.parametrize("which", ["media", "sip"])
@@ -120,7 +120,7 @@ async def test_the_server_is_killed(tmp_path: Path):
         courier.talk(500.0)
         customer.talk(800.0)
         await customer.hears(500.0, seconds=0.6)
-        await asyncio.sleep(1.2)
+        await recorded(tmp_path / "recordings", 0.9)
         process.kill()
         for phone in (courier, customer):
             phone.grant(await phone.request("BYE"))

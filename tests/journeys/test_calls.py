@@ -1,6 +1,5 @@
 """Couriers call the store, over UIS, jambonz, TwiML and our own switch: one flow decides, what fails is backed up."""
 
-import asyncio
 import base64
 import hashlib
 import hmac
@@ -16,10 +15,9 @@ import httpx
 import pytest
 from twilio.request_validator import RequestValidator
 
-from beckon.journeys.call_processing import DIALECTS
-from beckon.journeys.call_processing.running import open_calls
+from beckon.core.errors import Misconfigured
 from beckon.starting import new_key
-from beckon.telephony.fake_switch import FakeSwitch
+from tests.kit.switches import IN_MEMORY, until
 from tests.rooms.worker.stage import Line, line
 
 FOLDER = Path(__file__).parents[2] / "src" / "beckon" / "journeys" / "call_processing"
@@ -30,7 +28,7 @@ pbx:
   uis: {{ secret: {SECRET} }}
   jambonz: {{ secret: {SECRET}, sign: whsec }}
   twiml: {{ secret: {SECRET}, sign: token }}
-numbers: {{ "{STORE}": courier }}
+telephony: {{ switch: {{ fake: {{}} }}, numbers: {{ "{STORE}": courier }} }}
 values: {{ reception: "+3221110000", dispatcher: "+3222220000" }}
 """
 COURIERS = f"phone,id,name,orders\n+32 470 00 00 01,C-1,Bo,4711\n{COURIER[:-1]}2,C-2,Cy,\n"
@@ -43,6 +41,11 @@ class Store:
     def __init__(self, on: Line, client: httpx.AsyncClient) -> None:
         self.line = on
         self.client = client
+
+    @property
+    def switchboard(self) -> Any:
+        [found] = self.line.beckon.beside
+        return found
 
     async def uis(self, digits: str = "None", caller: str = COURIER, session: str = "s-1") -> httpx.Response:
         fields = {"cdr_id": "123", "call_session_id": session, "start_time": "1200", "input_result": digits,
@@ -70,7 +73,7 @@ class Store:
 async def opened(url: str, folder: Path, *flows: str, records: bool = True) -> AsyncIterator[Store]:
     files = {"scripts/courier.yaml": (FOLDER / "scripts" / "courier.yaml").read_text()}
     given = flows or ((FOLDER / "flows" / "courier-call.yaml").read_text(),)
-    async with line(url, folder, *given, files=files, more=PBX) as on:
+    async with line(url, folder, *given, files=files, more=PBX, switches=IN_MEMORY) as on:
         on.rests = False  # runs wait for what becomes of the calls
         transport = httpx.ASGITransport(on.beckon.app, client=("192.0.2.7", 5060))
         async with httpx.AsyncClient(transport=transport, base_url="http://pbx") as client:
@@ -151,31 +154,17 @@ async def test_the_courier_story_over_twiml(store: Store) -> None:
 
 
 async def test_the_courier_story_over_our_own_switch(store: Store) -> None:
-    parts = store.line.beckon._for_journeys(store.line.beckon._console())
-    calls = open_calls(parts, store.line.library, store.line.beckon.connections, DIALECTS)
-    switch = FakeSwitch(store.line.clock, calls.listen)
-    calls.use(switch)
-
-    async def until(holds: Any) -> None:
-        for _ in range(3_000):
-            if holds():
-                return
-            await asyncio.sleep(0.01)
-        raise AssertionError("it never came to that")
-
-    try:
-        leg = switch.offer(COURIER, STORE)
-        await until(lambda: switch.commands("answer"))
-        switch.press(leg, "4711#")
-        await until(lambda: switch.bridges)
-        [dial] = switch.commands("dial")
-        assert dial.details == (CUSTOMER, STORE)
-        store.line.clock.drag(30_000)
-        switch.hang_up_by(switch.leg_of(CUSTOMER))
-        await until(lambda: not calls._tasks)
-        assert switch.legs == {}
-    finally:
-        await calls.close(5)
+    switch = store.switchboard.switch
+    leg = switch.offer(COURIER, STORE)
+    await until(lambda: switch.commands("answer"))
+    switch.press(leg, "4711#")
+    await until(lambda: switch.bridges)
+    [dial] = switch.commands("dial")
+    assert dial.details == (CUSTOMER, STORE)
+    store.line.clock.drag(30_000)
+    switch.hang_up_by(switch.leg_of(CUSTOMER))
+    await until(lambda: not store.switchboard.calls._tasks)
+    assert switch.legs == {}
     [finished] = await store.line.events("call.finished")
     assert (finished.data["outcome"], finished.data["talked_ms"]) == ("connected", 30_000)
     assert finished.data["digits"] == {"order": "4711"}
@@ -277,3 +266,40 @@ def test_the_signature_that_we_check_is_twilios() -> None:
     url = "https://pbx.example/calls"
     ours = base64.b64encode(hmac.new(b"token", f"{url}a1b2".encode(), "sha1").digest()).decode()
     assert RequestValidator("token").compute_signature(url, fields) == ours
+
+
+async def test_a_script_is_uploaded_checked_and_drawn_over_the_api(database_url: str, tmp_path: Path) -> None:
+    async with opened(database_url, tmp_path, records=False) as store:
+        token = await new_key(store.line.beckon.database, "main", "author", "read definitions")
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/yaml"}
+        text = 'call: desk\nsteps: [ { say: Hello. }, { dial: "{{ settings.reception }}" } ]\n'
+        for status in (201, 200):
+            answer = await store.client.put("/v1/definitions/script/desk", content=text, headers=headers)
+            assert (answer.status_code, answer.json()["kind"]) == (status, "script"), answer.text
+        assert store.line.library.scripts["desk"].version == answer.json()["version"]
+        drawn = await store.client.get("/v1/scripts/desk/diagram.svg", headers=headers)
+        assert drawn.text.startswith("<svg")
+        wrong = text.replace("settings.reception", "settings.nobody")
+        checked = await store.client.post("/v1/scripts/check", content=wrong, headers=headers)
+        assert [one["code"] for one in checked.json()["problems"]] == ["script.unknown_setting"]
+        for bad, code in (("call: desk\nsteps: 3\n", 422), (text.replace("desk", "other"), 422), (wrong, 422)):
+            answer = await store.client.put("/v1/definitions/script/desk", content=bad, headers=headers)
+            assert answer.status_code == code, answer.text
+        listed = await store.client.get("/v1/definitions?kind=script", headers=headers)
+        assert [one["name"] for one in listed.json()["items"]] == ["courier", "desk"]
+        await store.line.restart()
+        assert set(store.line.library.scripts) == {"courier", "desk"}
+
+
+async def test_a_number_whose_script_is_missing_or_a_switch_that_is_not_there_opens_nothing(tmp_path: Path) -> None:
+    for more, code in (
+        ('telephony: { switch: { fake: {} }, numbers: { "*": nobody } }\n', "script.unknown"),
+        ("telephony: { switch: { nowhere: {} } }\n", "switch.unknown"),
+        ("telephony: { switch: { fake: { colour: red } } }\n", "switch.settings"),
+        ("telephony: { switch: { fake: {}, sip: {} } }\n", "switch.two"),
+        ("telephony: { calling_hours: whenever }\n", "telephony.hours"),
+    ):
+        with pytest.raises(Misconfigured) as error:
+            async with line(f"sqlite:///{tmp_path}/{code}.db", tmp_path / code, more=more, switches=IN_MEMORY):
+                pass
+        assert error.value.code == code

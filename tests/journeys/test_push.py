@@ -20,25 +20,25 @@ from tests.journeys.conftest import OpenStage
 from tests.journeys.visit import DAY_MS, HOUR_MS
 
 ISSUED = """\
-flow: offer-issued
-on: offer.issued
+flow: gift-given
+on: gift.given
 key: "{{ event.data.offer }}"
 steps:
-  - send: offer_issued
+  - send: gift_given
     via: [web_push, fcm, email]
     with: { offer: "{{ event.data.name }}", url: "https://fries.example/wallet" }
     at: { between: "09:00-20:00" }
-  - wait_for: offer.redeemed
+  - wait_for: gift.taken
     match: { offer: "{{ event.data.offer }}" }
     timeout: 10d
     on_timeout:
-      - send: offer_issued
+      - send: gift_given
         via: [web_push, fcm, email]
         with: { offer: "{{ event.data.name }}", url: "https://fries.example/wallet" }
       - stop: expired
 """
 OFFER = """\
-template: offer_issued
+template: gift_given
 purpose: marketing
 variables:
   offer: { required: true }
@@ -52,8 +52,8 @@ locales:
       push: { subject: "{{ offer }} for you", text: "Waiting in your wallet." }
 """
 WORKSPACE = (
-    Edit(file="flows/offer-issued.yaml", text=ISSUED),
-    Edit(file="templates/offer_issued.yaml", text=OFFER),
+    Edit(file="flows/gift-given.yaml", text=ISSUED),
+    Edit(file="templates/gift_given.yaml", text=OFFER),
     Edit(file="beckon.yaml", replace="[oem_app, whatsapp, sms, email]", by="[web_push, fcm, whatsapp, sms, email]"),
 )
 MAIL = "amanda@mail.example"
@@ -76,7 +76,7 @@ class Member:
             "name": "20 % off fries",
             "contact": {"name": "Amanda Ellis", "email": MAIL, **contact},
         }
-        answer = await self.stage.cast.say("offer.issued", {**data, "consent": consent} if consent else data)
+        answer = await self.stage.cast.say("gift.given", {**data, "consent": consent} if consent else data)
         assert answer.status == 202, answer.body
         await self.stage.cast.quiet()
         return (await self.deliveries())[-1]
@@ -235,7 +235,7 @@ async def test_an_offer_at_night_waits_for_the_morning_and_a_redeemed_one_is_nev
     about = {"contact": {"name": "Amanda Ellis", "email": MAIL}}
     await member.is_issued_an_offer(fcm=token_of("amanda"))
     assert len(member.sees("fcm", token_of("amanda"))) == 2
-    await cast.say("offer.redeemed", {**about, "offer": "offer-2"})
+    await cast.say("gift.taken", {**about, "offer": "offer-2"})
     await cast.quiet()
     await cast.drag(11 * DAY_MS)
     # Of two offers the one that was not redeemed is reminded of, once.

@@ -106,6 +106,7 @@ def _measure(count: int, seconds: float, rounds: int) -> dict[str, Any]:
         try:
             alone = _probe(board.port, customer, rounds, min(seconds, 5.0))
             before_mb = {name: _memory_mb(pid) for name, pid in board.pids.items()}
+            begun_cpu = {name: _cpu_s(pid) for name, pid in board.pids.items()}
             ramp_s = count / sipp.RAMP_PER_S
             hold_s = ramp_s + seconds + rounds * 0.3 + 20
             started(sipp.customers(folder, customers, count))
@@ -120,18 +121,21 @@ def _measure(count: int, seconds: float, rounds: int) -> dict[str, Any]:
             load = os.getloadavg()[0]
             if board.state()["up"] < count:
                 raise SystemExit("calls ended before they were measured")
-            callers.wait(hold_s + 120)
+            if callers.wait(hold_s + 120):
+                raise SystemExit(f"SIPp's callers failed ({callers.returncode})")
             # The probe's own two calls are recorded too.
             state = board.until("recorded", count + 2, 60)
+            spent = {name: (_cpu_s(pid) - begun_cpu[name]) / count * 1000 for name, pid in board.pids.items()}
         finally:
             board.close()
     lengths = sorted(state["seconds"])[2:]
     completed = sum(length >= hold_s - ramp_s for length in lengths)
     return {
         "count": count,
-        "completed": completed if callers.returncode == 0 else 0,
+        "completed": completed,
         "cpu_share_per_call": {name: round(share / count * 100, 4) for name, share in used.items()},
         "cpu_share": {name: round(share * 100, 1) for name, share in used.items()},
+        "cpu_ms_per_call_set_up": round(spent["sip"] + spent["server"], 2),
         "memory_kb_per_call": round(sum(memory_mb.values()) * 1024 / count, 1),
         "memory_mb": round(sum(before_mb.values()) + sum(memory_mb.values()), 1),
         "alone": alone,
@@ -205,7 +209,7 @@ def _print(figures: dict[str, Any]) -> None:
     rows = (
         (f"{figures['count']} simultaneous bridged and recorded calls", f"{figures['completed']} completed", ""),
         ("CPU a call: media", f"{share['media']} % of a core", f"{figures['cpu_share']['media']} % together"),
-        ("CPU a call: SIP and server", f"{share['sip'] + share['server']:.4f} % of a core", ""),
+        ("CPU to begin and end a call: SIP, server", f"{figures['cpu_ms_per_call_set_up']} ms", ""),
         ("memory a call", f"{figures['memory_kb_per_call']} KB", f"{figures['memory_mb']} MB together"),
         ("a packet in the switch, p50", f"{loaded['relay_p50_ms']} ms", f"alone {alone['relay_p50_ms']} ms"),
         ("jitter that it adds, p99", f"{loaded['jitter_p99_ms']} ms", f"alone {alone['jitter_p99_ms']} ms"),

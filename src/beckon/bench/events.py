@@ -13,7 +13,7 @@ import click
 
 from beckon.bench.place import BODY, Place, place
 
-_NOTHING = BODY.replace("bench.start", "bench.nothing")
+NOTHING = BODY.replace("bench.start", "bench.nothing")
 
 
 def run(*, seconds: float, connections: int, rounds: int, as_json: bool) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def _measure(made: Place, echo_port: int, seconds: float, connections: int, roun
     for turn in range(rounds):
         echo = made.load(port=echo_port, path="/", key="", expect="HTTP/1.1 200", **shape)
         echoes.append(echo["answered"] / echo["seconds"])
-        done = made.load(port=made.port, first=number, body=_NOTHING, **shape)
+        done = made.load(port=made.port, first=number, body=NOTHING, **shape)
         accepts.append(done["answered"] / done["seconds"])
         number = done["next"]
         made.wait_until_idle()

@@ -119,14 +119,22 @@ def _connect(poll: "select.epoll", job: dict[str, Any]) -> dict[int, socket.sock
 
 def _parts(job: dict[str, Any]) -> tuple[str, str]:
     head = f"POST {job['path']} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-    if job.get("key"):
+    if job.get("basic"):
+        head += f"Authorization: Basic {job['basic']}\r\n"
+    elif job.get("key"):
         head += f"Authorization: Bearer {job['key']}\r\n"
-    return head, str(job["body"])
+    # %M: one of so many members, in no order, the same for the same number.
+    members = job.get("members", 0)
+    return head, str(job["body"]).replace("%M", f"%M{members}%") if members else str(job["body"])
 
 
 def _request(head: str, body: str, number: int) -> bytes:
     # %N the number, %C one of 10,000 contacts, %T when it left: the sink measures from there.
     text = body.replace("%N", str(number)).replace("%C", f"{number % 10_000:05d}").replace("%T", str(_now_ns()))
+    if "%M" in text:
+        before, _, rest = text.partition("%M")
+        members, _, after = rest.partition("%")
+        text = f"{before}{number * 2_654_435_761 % int(members)}{after}"
     return f"{head}Content-Length: {len(text)}\r\n\r\n{text}".encode()
 
 

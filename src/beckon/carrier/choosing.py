@@ -64,7 +64,8 @@ class Choosing:
 
         def link(url: str) -> str:
             code = new_code(self._link_key)
-            links.append((code, url))
+            # A page of a journey that is opened by the link's own code has it in its address.
+            links.append((code, url.replace("{link}", code)))
             return f"{self._address}/go/{code}"
 
         # Once for each channel at most: one that can't say the message is passed over, and the next is asked.

@@ -50,11 +50,18 @@ class Contact(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     fields: dict[str, str] = {}
 
     def address(self, channel: str) -> Address | None:
-        """The contact's first address on this channel that is not known to be broken, or the first at all."""
+        """The contact's first address on this channel that is not known to be broken, or the first at all.
+
+        A phone that takes text messages can be called, where nothing else is said of it.
+        """
         found: Address | None = None
         for address in self.addresses:
             if address.channel == channel:
                 if address.broken is None:
                     return address
                 found = found or address
+        if found is None and channel == "voice":
+            phone = self.address("sms")
+            # That it takes no text messages does not say that nobody answers it.
+            return None if phone is None else Address(channel, phone.external_id)
         return found

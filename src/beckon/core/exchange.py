@@ -25,8 +25,12 @@ class Connections(Protocol):
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         timeout_s: float = 10.0,
+        connect_s: float = 0.0,
     ) -> Reply:
-        """One exchange; no redirect is followed. Raises ``Unavailable``, doubtful when the request may have arrived."""
+        """One exchange; no redirect is followed. Raises ``Unavailable``, doubtful when the request may have arrived.
+
+        ``connect_s``: how long connecting may take, where that is less; 0: it isn't told apart.
+        """
         ...
 
 

@@ -5,6 +5,7 @@ scenarios and the story tests all stand on it.
 """
 
 import asyncio
+import shutil
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -18,9 +19,12 @@ from beckon.app import Beckon
 from beckon.core.clock import DraggableClock, VirtualClock
 from beckon.core.ids import secret
 from beckon.outbox.connections import PooledConnections
+from beckon.providers.sip.speech.speaker import Espeak
 from beckon.sandbox.cast import Cast, Parts
 from beckon.sandbox.page import Page
 from beckon.sandbox.scenarios import Edit
+from beckon.sandbox.store import STORE, Store
+from beckon.sandbox.telephones import Speak, Telephones
 from beckon.sandbox.twins import Twins
 from beckon.sandbox.twins.whatsapp_cloud import Twin as WhatsAppTwin
 from beckon.sandbox.twins.whatsapp_cloud import registrations
@@ -33,6 +37,9 @@ BUSINESS = "Garage Van Dijk"
 OWNER = "anouk@garage.example"
 PROVIDERS = "/sandbox/providers"
 CHECK_IN = "/sandbox/check-in"
+ASKED = "/sandbox/store"
+#: The secret in the URL by which the store's system asks the line.
+_PBX_SECRET = "the-sandbox-store-system"  # noqa: S105 - on loopback, for as long as the demo runs
 #: Ports tried after the one that was asked for.
 _PORTS_MAX = 20
 #: A scenario's day begins on a Tuesday at ten in the morning, in Brussels.
@@ -72,6 +79,8 @@ async def staged(
     listening = listening or listen(0)
     address = f"http://127.0.0.1:{listening.getsockname()[1]}"
     connections = PooledConnections()
+    telephones = Telephones(speaker() if with_page else None, instant=not with_page)
+    store = Store(connections, f"{address}/calls/main/uis/{_PBX_SECRET}")
     beckon = Beckon(
         ServerSettings(
             database_url=database_url or f"sqlite:///{folder / 'beckon.db'}",
@@ -80,11 +89,13 @@ async def staged(
             drain_s=2,
         ),
         clock=clock,
+        switches={"pretended": telephones.offer},
     )
 
     def changed(provider: str, person: str) -> None:
         beckon.hub.publish("main", ("sandbox",), beckon.hub.position("main"))
 
+    telephones.on_change = lambda: changed("telephones", "")
     twins = Twins(
         connections=connections, clock=clock, webhook_url=f"{address}/hooks/main/{{provider}}", on_change=changed
     )
@@ -96,13 +107,14 @@ async def staged(
         _write(folder, twins, address, (*edits, *([_LOCK_SCREEN] if with_page else [])))
         await beckon.open()
         ends.push_async_callback(beckon.close)
-        stage, front = await _compose(beckon, twins, clock, address, connections, with_page)
+        stage, front = await _compose(beckon, twins, clock, address, connections, with_page, telephones, store)
         ends.push_async_callback(stage.cast.wvp.close)
         beckon.start()
         if by_itself:
             ends.push_async_callback(_cancelled, asyncio.create_task(twins.run()))
         server = _Server(_config(front))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
+        await stage.cast.load_store()
         try:
             yield stage
         finally:
@@ -133,6 +145,8 @@ async def _compose(
     address: str,
     connections: PooledConnections,
     with_page: bool,
+    telephones: Telephones,
+    store: Store,
 ) -> "tuple[Stage, Front]":
     library = beckon.workspaces.all()[0]
     whatsapp = twins["whatsapp_cloud"]
@@ -176,6 +190,8 @@ async def _compose(
             connections=connections,
             twins=twins,
             wvp=wvp_app.state.wvp,
+            telephones=telephones,
+            store=store,
             quiet=lambda: _quiet(beckon, cast),
             sign_in=sign_in,
         )
@@ -183,7 +199,7 @@ async def _compose(
     page = (
         Page(cast=cast, hub=beckon.hub, sessions=beckon.sessions, owner=owner, library=library) if with_page else None
     )
-    front = Front(beckon, {PROVIDERS: twins.app, CHECK_IN: wvp_app}, page)
+    front = Front(beckon, {PROVIDERS: twins.app, CHECK_IN: wvp_app, ASKED: store.app}, page)
     return Stage(address, cast, beckon, owner), front
 
 
@@ -195,7 +211,9 @@ async def _quiet(beckon: Beckon, cast: Cast) -> None:
         await cast.wvp.reporter.settled()
         await beckon.wheel.settled(beckon.journal.position)
         assert beckon.carrier is not None
-        calm = 0 if moved or not beckon.wheel.quiet or not beckon.carrier.quiet else calm + 1
+        calls = all(getattr(one, "quiet", True) for one in beckon.beside)
+        still = beckon.wheel.quiet and beckon.carrier.quiet and calls and cast.telephones.quiet
+        calm = 0 if moved or not still else calm + 1
         await asyncio.sleep(0 if calm else 0.001)
 
 
@@ -203,9 +221,51 @@ def _write(folder: Path, twins: Twins, address: str, edits: Sequence[Edit]) -> N
     """The example workspace, its providers' accounts at the twins; ``edits`` are a scenario's changes to it."""
     settings = twins.provider_settings(address + PROVIDERS)
     settings["smtp"]["from_name"] = BUSINESS
-    write_example(folder, name=BUSINESS, providers=settings, checkin_url=address + CHECK_IN)
+    write_example(
+        folder,
+        name=BUSINESS,
+        providers=settings,
+        checkin_url=address + CHECK_IN,
+        offers_url=f"{address}/wallet/{{link}}",
+        extra=_TELEPHONY.format(store=STORE, secret=_PBX_SECRET),
+    )
+    beckon_yaml, script = folder / "beckon.yaml", folder / "scripts" / "courier.yaml"
+    host = address.partition("://")[2]
+    beckon_yaml.write_text(beckon_yaml.read_text().replace("allowed_hosts: []", f"allowed_hosts: ['{host}']"))
+    # Here the switch asks the store's system over a wire that can fail; it asks the line's flows in turn.
+    asks = f"ask: {address}{ASKED}/calls\n{{indent}}timeout: 1s"
+    lines = [
+        line.partition("ask: flow")[0] + asks.format(indent=" " * line.replace("- ", "  ", 1).index("ask: flow"))
+        if "ask: flow" in line
+        else line
+        for line in script.read_text(encoding="utf-8").splitlines()
+    ]
+    script.write_text("\n".join(lines) + "\n", encoding="utf-8")
     for edit in edits:
         edit.apply(folder)
+
+
+_TELEPHONY = """
+# Calls: a pretended switch, and the store's system that asks what to do with them.
+telephony:
+  switch: {{ pretended: {{}} }}
+  numbers: {{ "{store}": courier }}
+  caller_id: "{store}"
+pbx:
+  uis: {{ secret: {secret} }}
+"""
+
+
+def speaker() -> Speak | None:
+    """espeak-ng, where it is installed."""
+    if shutil.which("espeak-ng") is None:
+        return None
+    espeak = Espeak("espeak-ng", 155)
+
+    async def speak(text: str, locale: str) -> bytes:
+        return (await espeak.speak(text, locale, "")).wav
+
+    return speak
 
 
 class Front:

@@ -263,6 +263,8 @@ def _resume_late(doing: Doing, step: Step, wait: Wait) -> None:
             if step.timeout_ms
             else "nothing came"
         )
+        if step.open is not None:
+            waited = f"nothing came before the hours were open: {step.open.source}"
         doing.tell("timed out", waited, "next" if step.on_timeout is None else "on_timeout")
         doing.enter(step, step.on_timeout)
     elif isinstance(step, (Call, Http)):

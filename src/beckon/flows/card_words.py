@@ -52,7 +52,11 @@ def _say_send(step: made.Send) -> tuple[str, bool, list[str]]:
 
 def _say_wait_for(step: made.WaitFor) -> tuple[str, bool, list[str]]:
     match = ", ".join(f"same {name.rpartition('.')[2]}" for name, _expression in step.match) or "same contact"
-    details = [match if not step.timeout_ms else f"{match} · at most {say_duration(step.timeout_ms)}"]
+    details = [match]
+    if step.timeout_ms:
+        details = [f"{match} · at most {say_duration(step.timeout_ms)}"]
+    elif step.open is not None:
+        details = [f"{match} · until {step.open.source}"]
     if step.where is not None:
         details.append(f"where {step.where.source}")
     return " or ".join(step.types), False, details
@@ -123,7 +127,7 @@ _SAID: dict[type[made.Step], Callable[..., tuple[str, bool, list[str]]]] = {
 
 def branch_label(step: made.Step, branch: str) -> str:
     if branch == "on_timeout" and isinstance(step, made.WaitFor):
-        return f"not within {say_duration(step.timeout_ms)}"
+        return f"not within {say_duration(step.timeout_ms)}" if step.open is None else f"open {step.open.source}"
     if isinstance(step, made.Choose) and branch.startswith("choose."):
         case = step.cases[int(branch.split(".")[1])]
         return case.name or case.when.source

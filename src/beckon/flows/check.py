@@ -338,10 +338,13 @@ def _check_channels(checker: _Checker, step: made.Send, name: str | None, facts:
     channels = checker.library.channels
     if channels is None:
         return
+    others = {*step.via} & {"best", *channels}
     for channel in step.via:
         if channel != "best" and channel not in channels:
             near = closest(channel, channels)
-            checker.say(f"{step.path}.via", "flow.unknown_channel", f"No provider carries {channel!r} here{near}")
+            why = f"No provider carries {channel!r} here{near}"
+            # With others to follow it is passed over, as it would be for a contact who hasn't got it.
+            checker.say(f"{step.path}.via", "flow.unknown_channel", why, "warning" if others else "error")
     asked = set(channels) if "best" in step.via else set(step.via) & set(channels)
     able = asked & facts.channels if facts is not None and facts.channels else asked
     if not able and (asked or not channels):
@@ -352,7 +355,7 @@ def _check_channels(checker: _Checker, step: made.Send, name: str | None, facts:
 def _check_wait_for(checker: _Checker, step: made.WaitFor) -> None:
     for number, event_type in enumerate(step.types):
         checker.event_type(f"{step.path}.wait_for" + (f".{number}" if len(step.types) > 1 else ""), event_type)
-    if not step.timeout_ms:
+    if not step.timeout_ms and step.open is None:
         why = "This wait has no time-out: add timeout, and on_timeout for what then."
         checker.say(step.path, "flow.wait_forever", why, "warning")
     if not step.match and checker.flow.contact is None:

@@ -159,6 +159,8 @@ def _not_before(doing: Doing, hours: made.Hours | None) -> tuple[int, str]:
 def _wait_for(doing: Doing, step: made.WaitFor) -> None:
     run = doing.run
     deadline_ms = doing.now_ms + (step.timeout_ms or FOREVER_MS)
+    if step.open is not None:
+        deadline_ms = next_open(doing.now_ms, step.open, doing.scope.zone)
     pairs = []
     for name, expression in step.match:
         value = canonical(expression.value(doing.scope))
@@ -166,6 +168,9 @@ def _wait_for(doing: Doing, step: made.WaitFor) -> None:
             why = f"The wait compares {name!r} with nothing that can be compared: {expression.source[:80]} is empty."
             raise Refused("flow.match_empty", why)
         pairs.append((name, value))
+    if step.open is not None and deadline_ms <= doing.now_ms == run.created_ms:
+        _open_already(doing, step, step.open)
+        return
     since_ms = 0
     if not step.match:
         if not run.contact:
@@ -174,10 +179,21 @@ def _wait_for(doing: Doing, step: made.WaitFor) -> None:
         since_ms = run.spoke_ms  # what the contact said before we asked is no answer
     names = tuple([name for name, _value in pairs])
     keys = tuple([Awaited(kind, names, wait_key(run.workspace, kind, pairs)) for kind in step.types])
-    doing.tell(
-        f"waits for {' or '.join(step.types)}", f"for {say_duration(step.timeout_ms)}" if step.timeout_ms else ""
-    )
+    longest = f"for {say_duration(step.timeout_ms)}" if step.timeout_ms else ""
+    if step.open is not None:
+        left = say_duration(deadline_ms - doing.now_ms)
+        longest = f"for {left} at most: until it is {step.open.source} ({doing.scope.zone.key})"
+    doing.tell(f"waits for {' or '.join(step.types)}", longest)
     doing.wait(step, keys=keys, deadline_ms=deadline_ms, save=step.save, since_ms=since_ms)
+
+
+def _open_already(doing: Doing, step: made.WaitFor, week: Week) -> None:
+    """The hours are open and the run has just begun: nothing can have come before, so there is nothing to wait for."""
+    if step.save:
+        doing.keep(step.save, None)
+    branch = "next" if step.on_timeout is None else "on_timeout"
+    doing.tell("went on at once", f"the hours are open: {week.source}", branch)
+    doing.enter(step, step.on_timeout)
 
 
 def _wait(doing: Doing, step: made.Wait) -> None:

@@ -93,6 +93,9 @@ STEPS: dict[str, Form] = {
             ),
             "where": Field("condition", "A condition in CEL on the event that arrives, called `it`."),
             "timeout": _TIMEOUT,
+            "until_open": Field(
+                "label", "Instead of timeout: at most until these hours are open where the contact lives: 08:00-21:00."
+            ),
             "save": _SAVE,
             "on_timeout": Field("steps", "What to do when it has not come by then; the flow goes on afterwards."),
         },

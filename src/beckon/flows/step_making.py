@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from beckon.core.errors import Refused
+from beckon.core.timers import parse_week
 from beckon.flows import steps as made
 from beckon.flows.conditions import Expression
 from beckon.flows.forms import WORD
@@ -56,14 +57,17 @@ def _wait_for(read: dict[str, Any], common: dict[str, Any]) -> made.Step:
         if where is not None:
             raise Refused("flow.form", "match: is a condition already; put both into one.")
         match, where = (), match
-    if "on_timeout" in read and "timeout" not in read:
-        raise Refused("flow.form", "on_timeout goes with timeout.")
+    if "until_open" in read and "timeout" in read:
+        raise Refused("flow.form", "wait_for: takes timeout or until_open, not both.")
+    if "on_timeout" in read and not ("timeout" in read or "until_open" in read):
+        raise Refused("flow.form", "on_timeout goes with timeout or until_open.")
     return made.WaitFor(
         **common,
         types=read["types"],
         match=match,
         where=where,
         timeout_ms=read.get("timeout", 0),
+        open=parse_week(read["until_open"]) if "until_open" in read else None,
         save=read.get("save", ""),
         on_timeout=read.get("on_timeout"),
     )

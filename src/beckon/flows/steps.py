@@ -67,6 +67,8 @@ class WaitFor(Step, frozen=True, kw_only=True):
     #: the condition that what arrives, ``it``, must meet as well.
     where: Condition | None = None
     timeout_ms: int = 0
+    #: instead of a time-out: at most until these hours are open where the contact lives.
+    open: Week | None = None
     save: str = ""
     on_timeout: Steps | None = None
 

@@ -12,6 +12,7 @@ note       ``Note``: for the team only                         ``note:``, ``agen
 status     ``Status``: what became of the conversation         ``conversation.*``, ``assign:``, ``post: …``
 notice     ``Notice``: a team was told                         ``notify:``
 error      ``Error``: something the team must know of          ``message.undeliverable``, ``post: {error: …}``
+call       ``Call``: a phone call that is over                 ``call.finished``
 =========  ==================================================  ============================================
 
 An agent's reply makes no entry by itself: it becomes a ``Send``, and the delivery that follows makes the
@@ -138,7 +139,39 @@ class Error(msgspec.Struct, frozen=True, omit_defaults=True):
     message: str = ""
 
 
-Body = Message | Received | Click | Results | Note | Status | Notice | Error
+class CallDecision(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that a call did, and why."""
+
+    at_ms: int
+    what: str
+    why: str = ""
+
+
+class CallRecording(msgspec.Struct, frozen=True):
+    """Something that was recorded: the call, a conversation, a voicemail."""
+
+    id: str
+    what: str
+    seconds: int
+
+
+class Call(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A phone call that is over: how it came out, how long it was, what was typed, each decision and its reason."""
+
+    call: str
+    #: in, out.
+    direction: str
+    outcome: str
+    why: str = ""
+    #: from the answer to the end, and how much of it two people talked.
+    seconds: int = 0
+    talked_s: int = 0
+    digits: str = ""
+    decisions: tuple[CallDecision, ...] = ()
+    recordings: tuple[CallRecording, ...] = ()
+
+
+Body = Message | Received | Click | Results | Note | Status | Notice | Error | Call
 
 BODIES: dict[str, type[Body]] = {
     "message": Message,
@@ -149,6 +182,7 @@ BODIES: dict[str, type[Body]] = {
     "status": Status,
     "notice": Notice,
     "error": Error,
+    "call": Call,
 }
 
 _encode = msgspec.json.Encoder().encode

@@ -20,7 +20,8 @@ from beckon.core.errors import Misconfigured
 from beckon.core.offered import offered
 from beckon.inbox.cards import Card
 from beckon.inbox.panels import Panel
-from beckon.journeys.part import JourneyAct, JourneyParts, Part, Routes
+from beckon.journeys.part import Beside, JourneyAct, JourneyParts, Part, Routes
+from beckon.workspaces import DefinitionKind
 
 GROUP = "beckon.journeys"
 _JOURNEYS_MAX = 100
@@ -51,6 +52,8 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     cards: tuple[Card, ...] = ()
     #: types that only Beckon says for it, by how they begin: ``("points.",)``; a door refuses them from outside.
     own_types: tuple[str, ...] = ()
+    #: what a workspace defines for it beside flows and templates: campaigns, offers.
+    kinds: tuple[DefinitionKind, ...] = ()
     #: makes its part in the wheel's turns; None: it has no rows of its own.
     part: Callable[[], Part] | None = None
     #: its routes: customers' pages, a vendor's dialect, pages of the console; None: it has none.
@@ -61,6 +64,10 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     acts: Callable[[JourneyParts], Mapping[str, JourneyAct]] | None = None
     #: the names of those acts, for checking flows without a server.
     act_names: frozenset[str] = frozenset()
+    #: what it runs beside the wheel, handed the same as its routes; None: nothing.
+    beside: Callable[[JourneyParts], Sequence[Beside]] | None = None
+    #: how entries of its own kinds look in a conversation: kind → a template, such as ``call_processing/bubble.html``.
+    bubbles: dict[str, str] = {}
     #: event type that is a question → the names that a flow's ``answer:`` to it may hold.
     answers: dict[str, frozenset[str]] = {}
     #: its entries in the console's rail.

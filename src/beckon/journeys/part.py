@@ -7,6 +7,7 @@ queries for the whole turn. It never commits.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
@@ -20,6 +21,7 @@ from beckon.core.event import Event, Json
 from beckon.inbox.entries import Entry
 from beckon.store.changes import Changes, Row
 from beckon.store.database import Database
+from beckon.telephony.switch import Listener, Switch
 from beckon.web.live import Hub
 from beckon.web.sessions import Session
 from beckon.workspaces import Library, Workspaces
@@ -32,6 +34,7 @@ class Turn(Protocol):
     #: what the turn writes; rows are added, nothing is committed.
     changes: Changes
     database: Database
+    workspaces: Workspaces
     contacts: dict[str, Contact]
     #: events that become durable with this turn, and are turned next.
     emitted: list[Event]
@@ -46,6 +49,10 @@ class Turn(Protocol):
 
     def answer(self, event: Event, value: Json) -> None:
         """What whoever asked with this event is told, once the turn is durable."""
+        ...
+
+    def forget(self, contact: Contact) -> None:
+        """What is personal about a contact goes, for good: name, addresses, what was said; its id stays."""
         ...
 
     def post(self, entry: Entry, contact: Contact) -> None:
@@ -103,6 +110,26 @@ class Part(Protocol):
         ...
 
 
+class Beside(Protocol):
+    """Something of a journey's that runs beside the wheel: a switch and its calls."""
+
+    async def open(self) -> None:
+        """Begin, before the wheel turns; what it says by then waits for it. Raises ``Misconfigured``."""
+        ...
+
+    async def close(self, drain_s: float) -> None:
+        """End what is under way and wait until it is told, so many seconds at most: the wheel still turns."""
+        ...
+
+    def wake(self) -> None:
+        """The clock was dragged: look at every deadline again."""
+        ...
+
+    async def tidy(self) -> bool:
+        """A round of maintenance: forget a page of what has served its time; whether there was much of it."""
+        ...
+
+
 class Called(msgspec.Struct, frozen=True):
     """One call of an act by a flow's ``call:`` step."""
 
@@ -154,15 +181,20 @@ class JourneyParts(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     workspaces: Workspaces
     hub: Hub
+    #: make events durable; the wheel turns them when it comes to it.
+    accept: Callable[[Sequence[Event]], Awaitable[Sequence[Any]]]
     #: make events durable and wait until the wheel has turned them.
     settle: Callable[[Sequence[Event]], Awaitable[Sequence[Any]]]
     #: make one event durable and wait, at most so many seconds, for what its turn (or a flow's ``answer:``) answers;
-    #: None: nobody answered. An event that was there before has the answer of its first time, if it is still known.
+    #: None: nobody answered. An event that was there before has the answer of its first time, as long as answers are
+    #: kept (``BECKON_IDEMPOTENCY_DAYS``).
     ask: Callable[[Event, float], Awaitable[Json]]
     #: (Authorization header, scope) → who asks. Raises ``Refused``.
     allow: Callable[[str, str], Awaitable[Allowed]]
     #: a page of the console for signed-in people: (view) → endpoint; what it posts carries the CSRF token.
     signed: Callable[[Callable[[Any], Awaitable[Response]]], Callable[[Request], Awaitable[Response]]]
+    #: (switch's name, its settings, where it keeps its files, who listens) → a switch. Raises ``Misconfigured``.
+    switch: Callable[[str, Mapping[str, object], Path, Listener], Switch]
     #: how the outside reaches this server, without a slash at its end.
     address: str
     #: signs links.

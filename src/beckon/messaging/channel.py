@@ -38,6 +38,8 @@ class Capabilities(msgspec.Struct, kw_only=True, frozen=True):
     receipts: tuple[str, ...] = ()
     #: has a subject line and HTML.
     html: bool = False
+    #: it is heard, not read: links and pictures are left out, since nobody can tap what is spoken.
+    spoken: bool = False
     #: has a title over its text: the template's subject.
     title: bool = False
 

@@ -30,6 +30,7 @@ LABELS = {
     "sms": "SMS",
     "email": "Email",
     "web_push": "Web push",
+    "voice": "Voice call",
     "fcm": "App push",
 }
 _ADDRESS_WORDS = {
@@ -37,6 +38,7 @@ _ADDRESS_WORDS = {
     "whatsapp": "WhatsApp number",
     "sms": "phone number",
     "email": "mail address",
+    "voice": "phone number",
     "web_push": "browser that shows our messages",
     "fcm": "app that shows our messages",
 }

@@ -20,7 +20,7 @@ from beckon.core.errors import Refused
 from beckon.messaging.devices import subscription_of
 
 #: Channels that a reference may name as a key of its own.
-CHANNELS = ("oem_app", "whatsapp", "sms", "email", "web_push", "fcm", "slack")
+CHANNELS = ("oem_app", "whatsapp", "sms", "email", "web_push", "fcm", "slack", "voice")
 #: Not a channel: the id that the event's source has for a person who can be reached nowhere, so that there is somebody
 #: whose conversation says so. Anybody else is known by their addresses: two sources may both have a customer 9.
 EXTERNAL = "external"
@@ -296,7 +296,7 @@ def _address(channel: str, value: Any, region: str, field: str) -> Address:
         raise Refused("contact.address", f"An address on {channel} is a text.", field=field)
     if channel == "email":
         return Address(channel, _named(normalise_email, value, field))
-    if channel == "sms":
+    if channel in ("sms", "voice"):
         return Address(channel, _numbered(value, region, field))
     if channel == "whatsapp":
         if _DIGITS.match(value):

@@ -98,7 +98,7 @@ def render(
         buttons=buttons,
         media=media,
         subject=subject,
-        brand=settings.name,
+        brand=_line(template.brand.render(scope)) if template.brand is not None else settings.name,
         colour=settings.colour,
         locale=reader,
     )
@@ -230,6 +230,8 @@ def _media(wording: Wording, scope: dict[str, Any]) -> tuple[Media, ...]:
 
 def _written(said: str, buttons: list[Button], media: tuple[Media, ...], capabilities: Capabilities) -> str:
     """The text with what the channel can't show written under it: media, links, then replies to choose from."""
+    if capabilities.spoken:
+        return said
     lines = [said]
     for one in media:
         if one.kind not in capabilities.media:

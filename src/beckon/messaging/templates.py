@@ -64,7 +64,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 _APPROVED_NAME = re.compile(r"[a-z0-9_]{1,512}\Z")
 _BUTTONS: tuple[ButtonKind, ...] = ("link", "reply")
 _MEDIA: tuple[MediaKind, ...] = ("image", "video", "document", "audio")
-_TOP = frozenset({"template", "title", "purpose", "variables", "locales", "channels"})
+_TOP = frozenset({"template", "title", "purpose", "brand", "variables", "locales", "channels"})
 _VARIABLE = frozenset({"required", "default", "example"})
 _SAID = frozenset({"subject", "text", "html", "buttons", "media"})
 _APPROVED = frozenset({"name", "state", "languages", "body", "button"})
@@ -107,6 +107,10 @@ class _Reading:
         if purpose not in ("transactional", "marketing"):
             self._wrong("purpose", "template.purpose", "The purpose is transactional or marketing.")
         self._variables = self._read_variables(value.get("variables") or {})
+        brand = value.get("brand")
+        if brand is not None and not (isinstance(brand, str) and brand.strip()):
+            self._wrong("brand", "template.brand", "The brand is a text: whose mail it is.")
+            brand = None
         wordings = self._read_wordings(value)
         approved = self._read_all_approved(value, wordings)
         for unused in sorted(self._variables.keys() - self._used):
@@ -121,6 +125,7 @@ class _Reading:
             wordings=wordings,
             approved=approved,
             version=version,
+            brand=self._compiled(brand, "brand") if brand is not None else None,
             file=self._file,
             warnings=tuple([problem for problem in self.problems if problem.severity == "warning"]),
         )

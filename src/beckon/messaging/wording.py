@@ -89,6 +89,8 @@ class Template(msgspec.Struct, frozen=True, eq=False):
     approved: dict[str, Approved]
     #: digest of the file's text.
     version: str
+    #: whose mail it is; None: the workspace's name.
+    brand: Text | None = None
     file: str = ""
     #: problems of severity ``warning``.
     warnings: tuple[Problem, ...] = ()

@@ -20,6 +20,9 @@ from beckon.core.exchange import Connections, Reply
 from beckon.flows.run import Run, decode_run
 from beckon.inbox.reading import Reader, Thread, thread
 from beckon.sandbox.people import CHANNELS, PROVIDER_OF, Customer
+from beckon.sandbox.shop import Shop
+from beckon.sandbox.store import COURIERS, ORDERS, Store
+from beckon.sandbox.telephones import Telephones
 from beckon.sandbox.twins import Twins
 from beckon.sandbox.twins.party import Party, Shown
 from beckon.sandbox.wvp import Visit, Wvp
@@ -56,6 +59,10 @@ class Parts(msgspec.Struct, kw_only=True, frozen=True):
     wvp: Wvp
     #: waits until nothing moves any more.
     quiet: Callable[[], Awaitable[None]]
+    #: the phones, and the switch between them.
+    telephones: Telephones
+    #: the system that the switch asks about couriers.
+    store: Store
     #: a signed-in session of the team: (cookie, CSRF token).
     sign_in: Callable[[], Awaitable[tuple[str, str]]]
 
@@ -84,6 +91,15 @@ class Cast:
         self.twins = parts.twins
         self.wvp = parts.wvp
         self.clock = parts.clock
+        self.telephones = parts.telephones
+        self.store = parts.store
+        self.shop = Shop(
+            address=parts.address,
+            connections=parts.connections,
+            api_key=parts.api_key,
+            workspace=parts.workspace,
+            clock=parts.clock,
+        )
         self._session: tuple[str, str] | None = None
 
     # The business system.
@@ -119,6 +135,17 @@ class Cast:
     async def say(self, type_: str, data: Mapping[str, Any], *, id_: str = "") -> Answer:
         """Write an event and post it."""
         return await self.post(self.event(type_, data, id_=id_))
+
+    async def load_store(self) -> None:
+        """The store's couriers and orders, as records."""
+        for name, rows in (("couriers", COURIERS), ("orders", ORDERS)):
+            text = "\n".join([",".join(rows[0]), *[",".join(row.values()) for row in rows]])
+            await self._request(
+                "POST",
+                f"{self.parts.address}/v1/records/{name}",
+                headers={"content-type": "text/csv", "authorization": f"Bearer {self.parts.api_key}"},
+                body=text.encode(),
+            )
 
     # The customer.
 

@@ -13,9 +13,11 @@ from beckon.core.delivery import Delivery
 from beckon.core.event import Json
 from beckon.inbox.entries import Error
 from beckon.inbox.reading import ShownEntry
+from beckon.sandbox.calling import CallerAtWork
 from beckon.sandbox.cast import Answer, Cast, Opened
 from beckon.sandbox.people import PROVIDER_OF, Customer
 from beckon.sandbox.scenarios import Answered, Delivered, Entry, Page, Phone, RunState, Scenario, Step
+from beckon.sandbox.shopping import Looked, Shopper
 from beckon.sandbox.twins.party import Shown
 from beckon.sandbox.wvp import Visit
 from beckon.sandbox.wvp.app import start_data
@@ -47,14 +49,6 @@ class Line(msgspec.Struct, frozen=True):
 
     scenario: str
     step: str
-    expected: str
-    seen: str
-    ok: bool
-
-
-class _Seen(msgspec.Struct, frozen=True):
-    """One thing that was looked at."""
-
     expected: str
     seen: str
     ok: bool
@@ -96,11 +90,13 @@ class _Player:
             vehicle={"make": "BMW", "model": "320d Touring", "plate": "1-ABC-234", "year": 2022, "mileage": 41_250},
             appointment={"work": ["Yearly service"]},
         )
+        self._shopper = Shopper(cast, customer)
+        self._caller = CallerAtWork(cast, customer)
         self._answer: Answer | None = None
         self._opened: Opened | None = None
         self._problem = ""
 
-    async def take(self, step: Step) -> list[_Seen]:
+    async def take(self, step: Step) -> list[Looked]:
         """Do what the step says, wait until nothing moves, and look."""
         self._problem = ""
         # A second goes by between two steps, as it would: what happens later is newer.
@@ -109,8 +105,8 @@ class _Player:
         await self._cast.quiet()
         seen = await self._look(step)
         if self._problem:
-            seen.insert(0, _Seen("it can be done", self._problem, False))
-        return seen or [_Seen("it is done", "it is done", True)]
+            seen.insert(0, Looked("it can be done", self._problem, False))
+        return seen or [Looked("it is done", "it is done", True)]
 
     # Doing.
 
@@ -122,6 +118,7 @@ class _Player:
         if step.well:
             for name in cast.twins.names():
                 cast.twins[name].faults.clear()
+        self._caller.prepare(step)
         if step.start:
             self._answer = await cast.say("checkin.start", start_data(self._visit))
         elif step.say is not None:
@@ -142,6 +139,13 @@ class _Player:
             status = await cast.reply(customer, step.reply)
             if status not in (200, 303):
                 self._problem = f"the console answered {status}"
+        elif step.shop is not None:
+            try:
+                await self._shopper.take(step.shop)
+            except LookupError as error:
+                self._problem = str(error.args[0])
+        elif step.call is not None:
+            self._caller.take(step.call)
         elif step.drag:
             await cast.drag(duration_ms(step.drag))
 
@@ -155,12 +159,22 @@ class _Player:
 
     # Looking.
 
-    async def _look(self, step: Step) -> list[_Seen]:
-        seen: list[_Seen] = []
+    async def _look(self, step: Step) -> list[Looked]:
+        seen: list[Looked] = []
         if step.answer is not None:
             seen.append(self._answered(step.answer))
         if step.page is not None:
             seen.append(self._page(step.page))
+        if step.said is not None:
+            seen.append(self._shopper.said(step.said))
+        if step.wallet is not None:
+            seen += await self._shopper.wallet(step.wallet)
+        if step.campaigns:
+            seen.append(await self._shopper.campaigns(step.campaigns))
+        if step.heard:
+            seen.append(self._caller.heard(step.heard))
+        if step.called is not None:
+            seen += await self._caller.called(step.called)
         seen += [self._phone(wanted) for wanted in step.phone]
         seen += [self._silence(channel) for channel in step.silent]
         if step.delivery is not None:
@@ -173,11 +187,11 @@ class _Player:
             if step.inbox:
                 inbox = talk.conversation.inbox if talk else ""
                 seen.append(
-                    _Seen(f"it stands in the inbox {step.inbox}", f"inbox: {inbox or 'none'}", inbox == step.inbox)
+                    Looked(f"it stands in the inbox {step.inbox}", f"inbox: {inbox or 'none'}", inbox == step.inbox)
                 )
         return seen
 
-    def _answered(self, wanted: Answered) -> _Seen:
+    def _answered(self, wanted: Answered) -> Looked:
         status = self._answer.status if self._answer else 0
         body: Json = self._answer.body if self._answer else None
         duplicate = bool(body.get("duplicate")) if isinstance(body, dict) else False
@@ -185,15 +199,16 @@ class _Player:
         said = f"answered {status}{' as known before' if duplicate else ''}"
         if status >= 400:
             said += f": {body}"[:_TEXT_MAX]
-        return _Seen(f"answered {wanted.status}{known}", said, (status, duplicate) == (wanted.status, wanted.duplicate))
+        ok = (status, duplicate) == (wanted.status, wanted.duplicate)
+        return Looked(f"answered {wanted.status}{known}", said, ok)
 
-    def _page(self, wanted: Page) -> _Seen:
+    def _page(self, wanted: Page) -> Looked:
         page = self._opened
         status, title = (page.status, _title(page.text)) if page else (0, "")
         ok = page is not None and status == wanted.status and wanted.says in page.text
-        return _Seen(f"the browser shows {wanted.status} {wanted.says!r}", f"the browser shows {status} {title!r}", ok)
+        return Looked(f"the browser shows {wanted.status} {wanted.says!r}", f"the browser shows {status} {title!r}", ok)
 
-    def _phone(self, wanted: Phone) -> _Seen:
+    def _phone(self, wanted: Phone) -> Looked:
         ours = [message for message in self._cast.on_phone(self._customer, wanted.on) if not message.own]
         newest = ours[-1] if ours else None
         ok = newest is not None or wanted.count == 0
@@ -209,24 +224,24 @@ class _Player:
         parts += [part for part in (_quoted(wanted.says), _button(wanted.button)) if part]
         if wanted.template:
             parts.append("free text" if wanted.template == "none" else f"template {wanted.template}")
-        return _Seen(" ".join(parts), _shown(wanted.on, newest, len(ours)), ok)
+        return Looked(" ".join(parts), _shown(wanted.on, newest, len(ours)), ok)
 
-    def _silence(self, channel: str) -> _Seen:
+    def _silence(self, channel: str) -> Looked:
         ours = [message for message in self._cast.on_phone(self._customer, channel) if not message.own]
-        return _Seen(f"nothing on {channel}", _shown(channel, ours[-1] if ours else None, len(ours)), not ours)
+        return Looked(f"nothing on {channel}", _shown(channel, ours[-1] if ours else None, len(ours)), not ours)
 
-    async def _run(self, wanted: RunState) -> _Seen:
+    async def _run(self, wanted: RunState) -> Looked:
         runs = await self._cast.runs(self._customer)
         run = next((one for one in reversed(runs) if wanted.flow in ("", one.flow)), None)
         expected = " ".join([f"the flow {wanted.flow}".rstrip(), wanted.status, f"at {wanted.at}" if wanted.at else ""])
         if wanted.count >= 0:
             expected += f" {wanted.count} runs"
         if run is None:
-            return _Seen(expected.strip(), "no run", wanted.count == 0)
+            return Looked(expected.strip(), "no run", wanted.count == 0)
         ok = wanted.status in ("", run.status) and wanted.at in ("", run.pointer) and wanted.count in (-1, len(runs))
         said = f"the flow {run.flow} {run.status}" + (f" at {run.pointer}" if run.pointer else "")
         said += f" {len(runs)} runs" if wanted.count >= 0 else ""
-        return _Seen(expected.strip(), said + (f": {run.error.why}" if run.error else ""), ok)
+        return Looked(expected.strip(), said + (f": {run.error.why}" if run.error else ""), ok)
 
 
 def link_of(message: Shown) -> str:
@@ -238,30 +253,30 @@ def link_of(message: Shown) -> str:
     return found[0].rstrip(".,") if found else ""
 
 
-def _deliveries(wanted: Delivered, deliveries: list[Delivery]) -> list[_Seen]:
-    seen: list[_Seen] = []
+def _deliveries(wanted: Delivered, deliveries: list[Delivery]) -> list[Looked]:
+    seen: list[Looked] = []
     if wanted.count >= 0:
-        seen.append(_Seen(f"{wanted.count} messages", f"{len(deliveries)} messages", len(deliveries) == wanted.count))
+        seen.append(Looked(f"{wanted.count} messages", f"{len(deliveries)} messages", len(deliveries) == wanted.count))
     delivery = deliveries[-1] if deliveries else None
     choice = delivery.choice if delivery is not None else None
     if delivery is None or choice is None:
         if wanted.channel or wanted.state or wanted.passed:
-            seen.append(_Seen("a message", "no message", False))
+            seen.append(Looked("a message", "no message", False))
         return seen
     if wanted.channel or wanted.because:
         channel, none = choice.channel or "none", "none" if wanted.channel == "none" else wanted.channel
         ok = wanted.channel in ("", channel) and wanted.because in choice.reason
         because = f" because {wanted.because}" if wanted.because else ""
-        seen.append(_Seen(f"channel {none}{because}", f"channel {channel} because {choice.reason}", ok))
+        seen.append(Looked(f"channel {none}{because}", f"channel {channel} because {choice.reason}", ok))
     if wanted.state:
         seen.append(
-            _Seen(f"the message is {wanted.state}", f"the message is {delivery.state}", delivery.state == wanted.state)
+            Looked(f"the message is {wanted.state}", f"the message is {delivery.state}", delivery.state == wanted.state)
         )
     reasons = {one.channel: one.reason for one in choice.passed_over}
     for channel, reason in wanted.passed.items():
         said = reasons.get(channel)
         seen.append(
-            _Seen(
+            Looked(
                 f"{channel} passed over: … {reason} …",
                 f"{channel} passed over: {said}" if said is not None else f"{channel} not passed over",
                 said is not None and reason in said,
@@ -270,22 +285,22 @@ def _deliveries(wanted: Delivered, deliveries: list[Delivery]) -> list[_Seen]:
     if wanted.attempts:
         tries = tuple([f"{one.channel} {one.outcome}" for one in delivery.attempts])
         seen.append(
-            _Seen(f"tries: {', '.join(wanted.attempts)}", f"tries: {', '.join(tries)}", tries == wanted.attempts)
+            Looked(f"tries: {', '.join(wanted.attempts)}", f"tries: {', '.join(tries)}", tries == wanted.attempts)
         )
     return seen
 
 
-def _entry(wanted: Entry, entries: tuple[ShownEntry, ...]) -> _Seen:
+def _entry(wanted: Entry, entries: tuple[ShownEntry, ...]) -> Looked:
     found = [entry for entry in entries if entry.kind == wanted.kind]
     expected = f"{'entries' if wanted.count != 1 and wanted.count >= 0 else 'entry'} {wanted.kind}"
     if wanted.count >= 0:
         expected = f"{wanted.count} {expected}"
     expected += "".join([f" … {words} …" for words in wanted.says])
     if not found:
-        return _Seen(expected, f"no entry {wanted.kind}", wanted.count == 0)
+        return Looked(expected, f"no entry {wanted.kind}", wanted.count == 0)
     newest = words_of(found[-1])
     ok = all(words in newest for words in wanted.says) and wanted.count in (-1, len(found))
-    return _Seen(expected, f"{len(found)} {wanted.kind}, the newest: {_cut(newest)}", ok)
+    return Looked(expected, f"{len(found)} {wanted.kind}, the newest: {_cut(newest)}", ok)
 
 
 def words_of(entry: ShownEntry) -> str:

@@ -61,9 +61,45 @@ APPROVALS = Table(
     key_columns=4,
 )
 RECORDS = Table("records", ("workspace", "collection", "key", "changed_ms", "body"), key_columns=3)
+CALLS = Table(
+    "calls", ("id", "workspace", "contact", "script", "direction", "outcome", "started_ms", "ended_ms", "body")
+)
+RECORDINGS = Table("recordings", ("id", "workspace", "call", "contact", "keep_until_ms", "path"))
+
+ANSWERS = Table("answers", ("position", "answer", "created_ms"))
+
+# The journey loyalty_offers: its part writes them within the turn.
+MEMBERS = Table("members", ("id", "workspace", "state", "changed_ms", "body"))
+MEMBER_KEYS = Table("member_keys", ("workspace", "kind", "word", "member"), key_columns=3)
+POINTS = Table("points", ("number", "workspace", "member", "previous", "at_ms", "kind", "amount", "balance", "body"))
+SALES = Table("sales", ("workspace", "sale", "member", "state", "modified_ms", "body"), key_columns=2)
+OFFERS = Table(
+    "offers",
+    ("id", "workspace", "member", "definition", "campaign", "state", "issued_ms", "expires_ms", "body"),
+)
+LOYALTY_DUE = Table("loyalty_due", ("due_ms", "kind", "subject"), key_columns=3)
+CAMPAIGN_DAYS = Table(
+    "campaign_days",
+    ("workspace", "day", "campaign", "reached", "issued", "redeemed", "points", "cost", "skipped"),
+    key_columns=3,
+)
+OFFER_COUNTS = Table("offer_counts", ("workspace", "definition", "issued", "redeemed"), key_columns=2)
+CAMPAIGN_ROUNDS = Table(
+    "campaign_rounds",
+    (
+        *("id", "workspace", "campaign", "state", "after", "looked", "reached", "skipped"),
+        *("started_ms", "changed_ms"),
+    ),
+)
+PROMO_CODES = Table("promo_codes", ("workspace", "code", "list", "uses", "member", "used_ms"), key_columns=2)
+_LOYALTY = (
+    MEMBERS, MEMBER_KEYS, POINTS, SALES, OFFERS, LOYALTY_DUE, CAMPAIGN_DAYS, OFFER_COUNTS, CAMPAIGN_ROUNDS,
+    PROMO_CODES,
+)  # fmt: skip
 
 ALL = (
     MARKS, WORKSPACES, API_KEYS, PEOPLE, SESSIONS, DEFINITIONS, JOURNAL, IDEMPOTENCY, CONTACTS, ADDRESSES, RUNS,
-    WAITS, EARLY, TIMERS, OUTBOX, DELIVERIES, PROVIDER_IDS, CONVERSATIONS, ENTRIES, LINKS, APPROVALS,
-    RECORDS,
+    WAITS, EARLY, TIMERS, OUTBOX, DELIVERIES, PROVIDER_IDS, CONVERSATIONS, ENTRIES, LINKS, APPROVALS, ANSWERS,
+    RECORDS, CALLS, RECORDINGS,
+    *_LOYALTY,
 )  # fmt: skip

@@ -74,7 +74,8 @@ class Acting:
 
     def _one(self, words: made.Words) -> Prompt:
         if words.file:
-            return File(words.file)
+            prompts = self.call.about.prompts
+            return File(f"{prompts}/{words.file}" if prompts else words.file)
         locale = self.call.locale
         texts = dict(words.texts)
         for wanted in (locale, locale.partition("-")[0], self.script.locale, ""):

@@ -83,6 +83,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     #: access codes: a secret's name → its value.
     codes: dict[str, str] = {}
     time_zone: str = "UTC"
+    #: where recorded prompts lie, without a slash at its end; empty: the switch knows.
+    prompts: str = ""
 
 
 # Stages: what a call is in the middle of. ``until_ms``: when it goes on by itself; 0: never.

@@ -70,6 +70,8 @@ class _Running:
         self.events: asyncio.Queue[CallEvent | None] = asyncio.Queue(EVENTS_MAX)
         self.asking: dict[str, asyncio.Task[None]] = {}
         self.call: Call | None = None
+        #: its task waits for the next event.
+        self.waits = False
 
 
 class Calls:
@@ -82,6 +84,7 @@ class Calls:
         choose: Choose,
         finish: Finish,
         *,
+        started: Callable[[Call], None] | None = None,
         calls_max: int = CALLS_MAX,
         command_s: float = COMMAND_S,
     ) -> None:
@@ -89,6 +92,7 @@ class Calls:
         self._questions = questions
         self._choose = choose
         self._finish = finish
+        self._started = started
         self._calls_max = calls_max
         self._command_s = command_s
         self._switch: Switch | None = None
@@ -108,6 +112,15 @@ class Calls:
     def under_way(self) -> tuple[Call, ...]:
         """The calls under way, as they stand."""
         return tuple(one.call for one in self._running.values() if one.call is not None)
+
+    @property
+    def quiet(self) -> bool:
+        """Every call waits for somebody: a key, an answer at the door, the end of what is said."""
+        if len(self._tasks) > len(self._running):
+            return False  # the end of one is being told
+        return all(
+            running.events.empty() and running.waits and not running.asking for running in self._running.values()
+        )
 
     def listen(self, event: SwitchEvent) -> None:
         """What the switch tells; returns at once."""
@@ -194,6 +207,8 @@ class Calls:
     async def _follow(self, call_id: str, running: _Running, script: Script, first: Advance) -> None:
         """Follow a call to its end."""
         step = first
+        if self._started is not None:
+            self._started(first.call)
         try:
             while True:
                 running.call = step.call
@@ -223,10 +238,13 @@ class Calls:
             return Late()
         try:
             # A minute at most guards against a clock that jumps.
+            running.waits = True
             async with asyncio.timeout(min(left_s, 60.0)):
                 event = await running.events.get()
         except TimeoutError:
             event = None
+        finally:
+            running.waits = False
         if event is None and deadline_ms and self._clock.now_ms() >= deadline_ms:
             return Late()
         return event

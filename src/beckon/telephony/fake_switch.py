@@ -94,6 +94,10 @@ class FakeSwitch:
         """The newest living leg of a number."""
         return next(leg for leg, at in reversed(self.legs.items()) if at == number)
 
+    def path_of(self, recording: str) -> str:
+        """Where a recording lies; a subclass may put a file there."""
+        return f"/{recording}.wav"
+
     def commands(self, what: str) -> list[Told]:
         """The commands of one kind so far."""
         return [one for one in self.told if one.what == what]
@@ -204,7 +208,7 @@ class FakeSwitch:
 
     def _end_recording(self, recording: str) -> None:
         if self.recording.pop(recording, None) is not None:
-            ended = RecordingEnded(recording=recording, at_ms=self._now(), path=f"/{recording}.wav", seconds=1.0)
+            ended = RecordingEnded(recording=recording, at_ms=self._now(), path=self.path_of(recording), seconds=1.0)
             self._say(ended)
 
     def _end_leg(self, leg: str, cause: Cause, by: str) -> None:

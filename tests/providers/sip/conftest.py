@@ -92,6 +92,14 @@ async def customer(board: Board) -> AsyncIterator[SoftPhone]:
         assert (await phone.register(expires=0)).status == 200
 
 
+async def recorded(folder: Path, seconds: float) -> None:
+    """Wait until so much of a stereo recording is on disk, while it is made."""
+    wanted = 44 + int(seconds * 8_000) * 4
+    async with asyncio.timeout(60):
+        while not any(part.stat().st_size > wanted for part in folder.glob("*.part")):  # noqa: ASYNC110 - another process's
+            await asyncio.sleep(0.02)
+
+
 def files_of(pid: int) -> int:
     """How many files and sockets a process has open."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))

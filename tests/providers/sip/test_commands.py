@@ -10,6 +10,7 @@ import pytest
 from beckon.bench.courier import Call, Courier
 from beckon.core.errors import BeckonError, Misconfigured, Refused, Unsupported
 from beckon.providers.sip.media.g711 import decode
+from beckon.providers.sip.media.ports import open_pair
 from beckon.telephony.switch import (
     File,
     KeyPressed,
@@ -280,6 +281,29 @@ async def test_a_recorded_prompt_of_another_rate_sounds_as_it_was_recorded(board
         await board.switch.play(leg, "file", (File(str(file)),))
         await phone.hears(1_100.0)
         await phone.hang_up()
+
+
+async def test_the_phone_is_told_by_rtcp_what_was_sent_and_that_it_is_over(board: Board):
+    async with SoftPhone("+32480123456", board.port) as phone:
+        rtp, rtcp = open_pair("127.0.0.1", 50_000, 53_000)
+        phone.rtp_port = rtp.getsockname()[1]
+        leg = await answered(board, phone)
+        await board.switch.play(leg, "hint", (Tone((1_000.0,), 200),))
+        await board.until(lambda: bool(playbacks(board)))
+        phone.talk(500.0)
+        await board.until(lambda: rtp.recv(2_000) != b"")
+        await phone.hush()
+        await phone.hang_up()
+        await board.until(lambda: bool(board.events(LegEnded)))
+        report = rtcp.recv(2_000)
+        rtp.close()
+        rtcp.close()
+    kinds, at = [], 0
+    while at < len(report):
+        kinds.append(report[at + 1])
+        at += 4 + 4 * int.from_bytes(report[at + 2 : at + 4])
+    assert kinds == [200, 202, 203]
+    assert int.from_bytes(report[20:24]) >= 10, "packets sent"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from beckon.providers.sip.media.g711 import ULAW, decode
 from beckon.telephony.switch import KeyPressed, LegAnswered, LegEnded, LegOffered, PlaybackEnded
-from tests.providers.sip.conftest import Board
+from tests.providers.sip.conftest import Board, recorded
 from tests.providers.sip.phone import SoftPhone
 from tests.providers.sip.tones import channels, holes, stretches
 
@@ -35,7 +35,7 @@ async def test_a_courier_hears_the_hint_types_the_order_and_talks_with_the_custo
         await customer.hears(OURS, seconds=0.6)
         await courier.hears(THEIRS, seconds=0.6)
         await board.until(lambda: "recording" in call.steps)
-        await asyncio.sleep(1.2)
+        await recorded(board.switch.recordings_folder, 1.3)
         await courier.hang_up()
         customer.grant(await customer.request("BYE"))
         await board.until(lambda: "recorded" in call.steps)
@@ -118,6 +118,7 @@ async def test_the_key_that_dialled_does_not_leak_into_the_bridge(board: Board, 
 async def test_events_come_in_order_and_each_leg_ends_once(board: Board, customer: SoftPhone):
     async with SoftPhone("+32480123456", board.port) as courier:
         await courier.call("+3225551000")
+        await courier.hears(1_000.0)
         for key in "1#":
             courier.press(key)
         await customer.take()
@@ -166,6 +167,30 @@ async def test_what_is_recorded_is_where_it_was_said(board: Board, customer: Sof
     assert not more
     assert 15_000 < ended - begun < 16_800
     assert holes(left[begun + 800 : ended - 800]) == 0
+
+
+async def test_a_recording_that_is_taken_away_costs_no_other(board: Board, customer: SoftPhone):
+    paths = []
+    for taken in (True, False):
+        async with SoftPhone("+32480123456", board.port) as courier:
+            await courier.call("+3225551000")
+            for key in "1#":
+                courier.press(key)
+            customer._invite = None
+            await customer.take()
+            await board.until(lambda: "recording" in board.courier.calls[-1].steps)
+            courier.talk(OURS)
+            await customer.hears(OURS)
+            await recorded(board.switch.recordings_folder, 0.2)
+            if taken:
+                for part in board.switch.recordings_folder.glob("*.part"):
+                    part.unlink()
+            await courier.hang_up()
+            customer.grant(await customer.request("BYE"))
+            await board.until(lambda: "recorded" in board.courier.calls[-1].steps)
+            paths.append(board.courier.calls[-1].path)
+    assert paths[0] == ""
+    assert channels(paths[1])
 
 
 def test_recordings_are_for_the_owner_only(tmp_path: Path):

@@ -12,7 +12,7 @@ from beckon.providers.sip.settings import DialSettings, TrunkSettings
 from beckon.telephony.switch import KeyPressed, Say
 from tests.kit.processes import dies_with_parent
 from tests.providers.sip.baresip import baresip
-from tests.providers.sip.conftest import open_settings, switchboard
+from tests.providers.sip.conftest import open_settings, recorded, switchboard
 from tests.providers.sip.tones import channels, holes, stretches
 
 
@@ -32,7 +32,7 @@ async def test_a_courier_and_a_customer_with_baresip(tmp_path: Path):
                 await board.until(lambda: "hint done" in call.steps)
                 phone.press("4711#")
                 await board.until(lambda: "recording" in call.steps)
-                await asyncio.sleep(2.5)
+                await recorded(board.switch.recordings_folder, 2.3)
                 phone.press("b")
                 await board.until(lambda: "recorded" in call.steps and not board.switch.legs)
                 heard_by_courier = phone.heard

@@ -17,8 +17,9 @@ from beckon.providers.sip.causes import cause_of, status_of
 from beckon.providers.sip.limits import DialPlan
 from beckon.providers.sip.media import g711, keys, rtcp, rtp, wav
 from beckon.providers.sip.media.tracks import Track
-from beckon.providers.sip.settings import DialSettings, TrunkSettings
+from beckon.providers.sip.settings import DialSettings, PhoneSettings, SipSettings, TrunkSettings
 from beckon.providers.sip.speech.audio import from_wav, resampled
+from beckon.providers.sip.stack.access import Access, Admitted, Denied
 from beckon.providers.sip.stack.digest import Digest, Proof
 from beckon.providers.sip.stack.registrar import Registrar
 
@@ -80,11 +81,6 @@ def test_padding_extension_and_sources_are_taken_off():
 def test_no_bytes_upset_the_reader(packet: bytes):
     read = rtp.plain(packet)
     assert read is None or len(read) >= 12
-
-
-@pytest.mark.parametrize(("one", "other", "newer"), [(5, 4, True), (4, 5, False), (3, 65_534, True), (4, 4, False)])
-def test_counters_wrap_around(one: int, other: int, newer: bool):
-    assert rtp.newer(one, other) is newer
 
 
 def test_reports_say_what_was_sent_heard_and_lost():
@@ -256,12 +252,39 @@ def test_no_header_upsets_the_digest(text: str):
     assert digest.check(f"Digest {text}", "INVITE", {}.get)[0] in (Proof.MISSING, Proof.WRONG, Proof.STALE)
 
 
+def test_whoever_guesses_too_often_waits():
+    now = [0.0]
+    settings = SipSettings(phones={"ann": PhoneSettings(password="secret")})
+    access = Access(settings, lambda: now[0])
+
+    def tries(host: str) -> Admitted | Denied:
+        asked = access.registers(host, "ann", "")
+        if isinstance(asked, Admitted) or not asked.challenge:
+            return asked
+        nonce = asked.challenge.split('nonce="')[1].split('"')[0]
+        wrong = f'Digest username="ann",realm="beckon",nonce="{nonce}",uri="sip:a",response="00"'
+        return access.registers(host, "ann", wrong)
+
+    assert all(tries("192.0.2.1") == Denied(403, "Forbidden") for _ in range(20))
+    assert access.registers("192.0.2.1", "ann", "") == Denied(403, "Forbidden"), "not even asked any more"
+    assert access.calls("192.0.2.1", "ann", "", "") == Denied(403, "Forbidden")
+    elsewhere = access.registers("192.0.2.2", "ann", "")
+    assert isinstance(elsewhere, Denied)
+    assert elsewhere.status == 401
+    now[0] = 61.0
+    again = access.registers("192.0.2.1", "ann", "")
+    assert isinstance(again, Denied)
+    assert again.status == 401
+
+
 def test_a_registration_runs_out():
     now = [0.0]
     registrar = Registrar(lambda: now[0])
     registrar.register("ann", "sip:ann@127.0.0.1:1", "127.0.0.1", 1, 60)
     assert registrar.find("ann") is not None
+    assert registrar.addresses() == [("127.0.0.1", 1)]
     now[0] = 61.0
+    assert registrar.addresses() == []
     assert registrar.find("ann") is None
 
 
@@ -315,6 +338,8 @@ def test_the_minute_and_the_day_are_limited_and_begin_anew():
         limits.charge(0.3, 62_000)
     limits.charge(0.3, 86_400_000)
     assert limits.spent == pytest.approx(0.3)
+    limits.refund(0.3)
+    assert limits.spent == 0.0
 
 
 @pytest.mark.parametrize(

@@ -173,3 +173,12 @@ def test_schemas_that_go_in_circles_or_elsewhere_say_nothing() -> None:
     assert stray.known == ("b",)
     assert stray_path({"patternProperties": {"^x": {}}, "properties": {"a": {}}}, ("b",)) is None
     assert stray_path({"type": "object"}, ("b",)) is None
+
+
+@pytest.mark.parametrize(
+    ("via", "severity"), [("[web_push, best]", "warning"), ("[web_push, sms]", "warning"), ("web_push", "error")]
+)
+def test_a_channel_that_nobody_carries_is_only_a_warning_where_others_follow(via: str, severity: str) -> None:
+    text = f"flow: a\non: checkin.start\nsteps:\n  - send: plain\n    via: {via}\n"
+    found = [problem for problem in check_text(text, LIBRARY) if problem.code == "flow.unknown_channel"]
+    assert [problem.severity for problem in found] == [severity]

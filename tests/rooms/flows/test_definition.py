@@ -133,6 +133,8 @@ def test_cases_and_waits_keep_their_labels() -> None:
         ("  - wait_for: x.y\n    timeout: 24", 5, "flow.duration", "24h"),
         ("  - wait_for: x.y\n    timeout: soon", 5, "flow.duration", "24h"),
         ("  - wait_for: x.y\n    on_timeout: []", 4, "flow.form", "goes with timeout"),
+        ("  - wait_for: x.y\n    timeout: 1h\n    until_open: 08:00-21:00", 4, "flow.form", "not both"),
+        ("  - wait_for: x.y\n    until_open: by day", 4, "flow.hours", "Mon-Fri 09:00-18:00"),
         ("  - wait_for: x.y\n    match: {}", 5, "flow.form", "one to eight"),
         ("  - wait_for: x.y\n    match: it.data.x ==", 5, "flow.cel_syntax", "column"),
         ("  - wait_for: x.y\n    save: event", 5, "flow.reserved_name", "word of the language"),

@@ -25,7 +25,7 @@ for _ in range(200):
     level["deep"] = {}
     level = level["deep"]
 
-#: Generous, for a busy machine: what is not refused beforehand takes many seconds, or the memory.
+#: Of this thread's processor, so that neighbours do not count: what is not refused beforehand takes many more.
 SECONDS_MAX = 3.0
 
 
@@ -34,10 +34,10 @@ def scope() -> Scope:
 
 
 def refused_code(attempt: Any) -> str:
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(Refused) as caught:
         attempt()
-    assert time.perf_counter() - started < SECONDS_MAX
+    assert time.thread_time() - started < SECONDS_MAX
     assert len(str(caught.value)) < 1_000
     return caught.value.code
 
@@ -193,10 +193,10 @@ def test_a_value_may_not_nest_without_end() -> None:
     ],
 )
 def test_hostile_yaml_is_refused(text: str, code: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(YamlProblem) as caught:
         read_yaml(text)
     assert caught.value.code == code
-    assert time.perf_counter() - started < 2 * SECONDS_MAX
+    assert time.thread_time() - started < 2 * SECONDS_MAX
     with pytest.raises(FlowProblems):
         parse_flow(text)

@@ -498,3 +498,48 @@ def test_history_is_bounded() -> None:
 def test_a_sleeping_run_is_small() -> None:
     play = Play(flow_of(INVITE), VISIT)
     assert len(encode_run(play.run)) < 1_000
+
+
+UNTIL_OPEN = """
+- wait_for: [offer.redeemed, offer.revoked]
+  match: { offer: "{{ event.data.offer }}" }
+  until_open: "08:00-21:00"
+  save: gone
+  on_timeout: [ { send: offer_expiring } ]
+"""
+OFFER = {"visit": "V-17", "offer": "O-1"}
+NIGHT_MS = NOW_MS + 13 * HOUR_MS  # 23:00 in Brussels
+
+
+def test_by_day_nothing_is_waited_for_until_it_is_open() -> None:
+    play = Play(flow_of(UNTIL_OPEN), OFFER)
+    assert play.said() == ["send offer_expiring"]
+    assert (play.run.status, play.run.variables["gone"]) == ("done", None)
+    assert play.run.history[0].why == "the hours are open: 08:00-21:00"
+
+
+def test_by_night_what_is_over_before_the_morning_is_not_spoken_of() -> None:
+    play = Play(flow_of(UNTIL_OPEN), OFFER, now_ms=NIGHT_MS)
+    assert play.said() == []
+    assert play.run.waiting[0].deadline_ms == NIGHT_MS + 9 * HOUR_MS  # 08:00 where the contact lives
+    assert not play.happen("offer.redeemed", {"offer": "O-2"}).taken
+    play.happen("offer.redeemed", {"offer": "O-1"})
+    assert play.said() == []
+    assert play.run.status == "done"
+
+
+def test_in_the_morning_it_goes_on_where_nothing_came() -> None:
+    play = Play(flow_of(UNTIL_OPEN), OFFER, now_ms=NIGHT_MS)
+    play.time_out()
+    assert play.said() == ["send offer_expiring"]
+
+
+def test_a_wait_until_it_is_open_still_takes_what_came_before_it() -> None:
+    flow = flow_of("- wait: 2h\n" + UNTIL_OPEN.strip("\n"))
+    play = Play(flow, OFFER)
+    play.time_out()
+    assert play.said() == [], "something may have come during the two hours: it is looked for before anything is sent"
+    assert play.run.waiting[0].deadline_ms == play.now_ms
+    play.happen("offer.redeemed", {"offer": "O-1"})
+    assert play.said() == []
+    assert play.run.status == "done"

@@ -9,7 +9,12 @@ from beckon.store.migrations import migrate
 from beckon.store.tables import Table
 
 #: Columns that hold numbers; all others hold text.
-NUMBERS = frozenset({"value", "current", "position", "depth", "attempt", "number", "unread"})
+NUMBERS = frozenset(
+    (
+        *("value", "current", "position", "depth", "attempt", "number", "unread"),
+        *("previous", "amount", "balance", "day", "reached", "issued", "redeemed", "points", "cost", "looked", "uses"),
+    )
+)
 
 
 @asynccontextmanager

@@ -21,6 +21,7 @@ from beckon.intake.journal import event_from
 from beckon.journeys.journey import Journey
 from beckon.messaging.channel import Capabilities
 from beckon.settings import ServerSettings
+from beckon.telephony.switch import SwitchOffer
 from beckon.workspaces import Library
 
 NOW_MS = 1_795_165_200_000  # 2026-11-20T09:00:00Z, a Friday
@@ -111,9 +112,11 @@ class Line:
         folder: Path,
         clock: VirtualClock,
         journeys: Mapping[str, Journey] | None = None,
+        switches: Mapping[str, SwitchOffer] | None = None,
         **settings: Any,
     ) -> None:
         self.journeys = journeys
+        self.switches = switches
         self.settings = ServerSettings(
             database_url=url, workspace=str(folder), secret_key="the tests' own", **{"drain_s": 5, **settings}
         )
@@ -130,7 +133,7 @@ class Line:
 
     async def open(self, *, start: bool = True) -> None:
         """Open, with the channels in memory; ``start``: turn and carry."""
-        self.beckon = Beckon(self.settings, clock=self.clock, journeys=self.journeys)
+        self.beckon = Beckon(self.settings, clock=self.clock, journeys=self.journeys, switches=self.switches)
         await self.beckon.open()
         self.library.channels.update(self.channels)
         if start:
@@ -291,12 +294,13 @@ async def line(
     files: Mapping[str, str] | None = None,
     more: str = "",
     journeys: Mapping[str, Journey] | None = None,
+    switches: Mapping[str, SwitchOffer] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Line]:
     """A line over these flows; closed in the end, unless the test has done so itself."""
     workspace = folder / "workspace"
     write(workspace, flows, files, more)
-    made = Line(url, workspace, VirtualClock(NOW_MS), journeys, **settings)
+    made = Line(url, workspace, VirtualClock(NOW_MS), journeys, switches, **settings)
     await made.open()
     try:
         yield made

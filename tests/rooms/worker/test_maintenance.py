@@ -6,12 +6,12 @@ from pathlib import Path
 from beckon.maintenance import Maintenance
 from beckon.settings import ServerSettings
 from beckon.store.changes import Changes
-from beckon.store.tables import EARLY, IDEMPOTENCY, LINKS, SESSIONS
+from beckon.store.tables import ANSWERS, EARLY, IDEMPOTENCY, LINKS, SESSIONS
 from tests.rooms.worker.line import ANN, Line, line
 
 DAY_MS = 86_400_000
 SETTINGS = ServerSettings(early_days=10, idempotency_days=10, links_days=10, receipts_days=10)
-TABLES = ("early", "idempotency", "sessions", "links", "provider_ids")
+TABLES = ("early", "idempotency", "sessions", "links", "provider_ids", "answers")
 
 
 async def counts(made: Line) -> dict[str, int]:
@@ -27,6 +27,7 @@ async def made_rows(made: Line, mark: str) -> None:
     position = made.beckon.journal.position
     changes = Changes()
     changes.insert(EARLY, (f"key {mark}", position))
+    changes.insert(ANSWERS, (position, "{}", now))
     changes.insert(IDEMPOTENCY, ("main", mark, "print", "202 {}", now))
     changes.insert(SESSIONS, (f"session {mark}", "per_1", now + 10 * DAY_MS))
     changes.insert(LINKS, (f"link{mark}", "main", "con_1", "dlv_1", "https://x.example", now))

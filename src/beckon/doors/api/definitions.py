@@ -1,4 +1,4 @@
-"""``/v1/definitions``: flows, templates, mappings, schemas and settings: read, checked, uploaded."""
+"""``/v1/definitions``: flows, scripts, templates, mappings, schemas, settings, journeys' own: read and uploaded."""
 
 import asyncio
 from collections.abc import Sequence
@@ -33,7 +33,11 @@ from beckon.intake.mappings import parse_mapping
 from beckon.intake.schemas import Schema
 from beckon.messaging.templates import parse_template
 from beckon.store.changes import Row
-from beckon.workspaces import Library, parse_settings, version_of
+from beckon.telephony import script_check
+from beckon.telephony.script_drawing import draw as draw_call_script
+from beckon.telephony.script_reading import parse_script
+from beckon.telephony.script_schema import script_schema
+from beckon.workspaces import Library, parse_settings, script_facts, version_of
 
 #: Problems that one answer tells of.
 _PROBLEMS_MAX = 100
@@ -46,7 +50,9 @@ VersionWanted = Annotated[str, Meta(pattern=r"^[0-9a-zA-Z_.-]{0,64}$", descripti
 class DefinitionsQuery(msgspec.Struct, frozen=True):
     """Which definitions; without a kind, all."""
 
-    kind: Literal["", "flow", "template", "mapping", "schema", "settings"] = ""
+    kind: Literal[
+        "", "flow", "template", "mapping", "schema", "script", "settings", "programme", "offer", "campaign"
+    ] = ""
     after: NameKey = ""
     limit: Limit = 50
 
@@ -127,6 +133,26 @@ async def draw_flow(ask: Ask[VersionQuery, None]) -> Response:
     return picture(draw(parse_flow(str(row[6]))))
 
 
+async def check_script(ask: Ask[None, str]) -> Checked:
+    """What is wrong with a call script in this workspace, found without a call."""
+    _short_enough(ask.body)
+    found = await asyncio.to_thread(script_check.check_text, ask.body, script_facts(ask.library))
+    problems = [show_problem(problem) for problem in found[:_PROBLEMS_MAX]]
+    return Checked(ok=not any(problem.severity == "error" for problem in problems), problems=problems)
+
+
+async def draw_script(ask: Ask[VersionQuery, None]) -> Response:
+    """A call script as a diagram."""
+    ask = msgspec.structs.replace(ask, path={"kind": "script", **ask.path})
+    row = await _known(ask, ask.query.version)
+    return picture(draw_call_script(parse_script(str(row[6]))))
+
+
+async def read_script_schema(ask: Ask[None, None]) -> Response:
+    """The language of call scripts as JSON Schema."""
+    return Response(msgspec.json.encode(script_schema()), media_type="application/schema+json")
+
+
 async def read_flow_schema(ask: Ask[None, None]) -> Response:
     """The flow language as JSON Schema."""
     return Response(msgspec.json.encode(flow_schema()), media_type="application/schema+json")
@@ -144,9 +170,18 @@ def _checked(ask: Ask[Any, str], kind: str, name: str, text: str) -> list[Proble
             _same_name(parse_template(text).name, name)
         elif kind == "mapping":
             _same_name(parse_mapping(text).name, name)
+        elif kind == "script":
+            script = parse_script(text)
+            _same_name(script.name, name)
+            return [show_problem(problem) for problem in script_check.check(script, script_facts(ask.library))]
         elif kind == "settings":
             _same_name("workspace", name)
             parse_settings(text, ask.library.of_folder)
+        elif kind in ask.library.kinds:
+            of_journey = ask.library.kinds[kind]
+            _same_name(of_journey.name_of(of_journey.parse(text)), name)
+        elif kind != "schema":
+            raise Refused("definition.kind", f"nothing here defines a {kind}", field="kind")
         else:
             _check_schema(ask.library, name, text)
     except Problems as error:
@@ -218,7 +253,7 @@ OPERATIONS = (
         path="/v1/definitions",
         name="list_definitions",
         tag="Definitions",
-        summary="List the current flows, templates, mappings, schemas and uploaded settings",
+        summary="List the current flows, call scripts, templates, mappings, schemas and uploaded settings",
         scope="read",
         act=list_definitions,
         query=DefinitionsQuery,
@@ -283,6 +318,40 @@ OPERATIONS = (
         act=check_flow,
         body=str,
         answer=Checked,
+    ),
+    Operation(
+        method="GET",
+        path="/v1/scripts/{name}/diagram.svg",
+        name="draw_script",
+        tag="Definitions",
+        summary="A call script as a diagram",
+        scope="read",
+        act=draw_script,
+        query=VersionQuery,
+        answer=str,
+        media="image/svg+xml",
+    ),
+    Operation(
+        method="POST",
+        path="/v1/scripts/check",
+        name="check_script",
+        tag="Definitions",
+        summary="Find what is wrong with a call script, without calling or keeping it",
+        scope="read",
+        act=check_script,
+        body=str,
+        answer=Checked,
+    ),
+    Operation(
+        method="GET",
+        path="/v1/call.schema.json",
+        name="read_script_schema",
+        tag="Definitions",
+        summary="The language of call scripts as JSON Schema, for editors",
+        scope="read",
+        act=read_script_schema,
+        answer=dict[str, Any],
+        media="application/schema+json",
     ),
     Operation(
         method="GET",

@@ -14,7 +14,10 @@ NumberKey = Annotated[int, Meta(ge=0, le=10**18 - 1, description=_AFTER)]
 #: ``{kind}.{name}``
 NameKey = Annotated[
     str,
-    Meta(pattern=r"^((flow|template|mapping|schema|settings)\.[A-Za-z0-9][A-Za-z0-9_.-]{0,99})?$", description=_AFTER),
+    Meta(
+        pattern=r"^((flow|template|mapping|schema|settings|programme|offer|campaign)\.[A-Za-z0-9][A-Za-z0-9_.-]{0,99})?$",
+        description=_AFTER,
+    ),
 ]
 #: a contact's id
 ContactKey = Annotated[str, Meta(pattern=r"^(con_[0-9a-z]{1,40})?$", description=_AFTER)]

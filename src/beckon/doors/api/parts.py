@@ -117,7 +117,7 @@ PATH_PATTERNS = {
     "run": r"run_[0-9a-z]{1,40}",
     "delivery": r"dlv_[0-9a-z]{1,40}",
     "position": r"[1-9][0-9]{0,17}",
-    "kind": r"flow|template|mapping|schema|settings",
+    "kind": r"flow|template|mapping|schema|script|settings|programme|offer|campaign",
     "name": r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}",
     "collection": r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}",
     "key": r"[A-Za-z0-9+][A-Za-z0-9 +_.@:-]{0,199}",

@@ -13,7 +13,7 @@ from beckon.core.event import Event
 from beckon.core.problems import Problem
 from beckon.flows.run import Run
 from beckon.inbox.conversation import Conversation
-from beckon.inbox.entries import Click, Error, Message, Note, Notice, Received, Results, Status
+from beckon.inbox.entries import Call, Click, Error, Message, Note, Notice, Received, Results, Status
 
 Instant = Annotated[
     str, Meta(description="RFC 3339, UTC, to the millisecond", extra_json_schema={"format": "date-time"})
@@ -21,7 +21,7 @@ Instant = Annotated[
 ContactId = Annotated[str, Meta(pattern=r"^con_[0-9a-z]{1,40}$")]
 Position = Annotated[int, Meta(ge=0)]
 State = Annotated[str, Meta(extra_json_schema={"enum": sorted(DELIVERY_STATES)})]
-Kind = Literal["flow", "template", "mapping", "schema", "settings"]
+Kind = Literal["flow", "template", "mapping", "schema", "script", "settings", "programme", "offer", "campaign"]
 
 
 class AddressShown(msgspec.Struct, frozen=True):
@@ -75,7 +75,7 @@ class EntryShown(msgspec.Struct, frozen=True, kw_only=True):
 
     number: Position
     at: Instant
-    kind: Literal["message", "received", "click", "results", "note", "status", "notice", "error"]
+    kind: Literal["message", "received", "click", "results", "note", "status", "notice", "error", "call"]
     #: ``contact``, ``flow:<name>``, ``agent:<id>``, ``system``.
     author: str
     #: of a message: the delivery that carries it.
@@ -83,7 +83,7 @@ class EntryShown(msgspec.Struct, frozen=True, kw_only=True):
     body: Annotated[
         msgspec.Raw,
         Meta(extra_json_schema={"anyOf": [{"$ref": f"#/components/schemas/{body.__name__}Body"} for body in (
-            Message, Received, Click, Results, Note, Status, Notice, Error,
+            Message, Received, Click, Results, Note, Status, Notice, Error, Call,
         )]}),
     ]  # fmt: skip
 

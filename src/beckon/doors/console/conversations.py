@@ -190,6 +190,7 @@ async def _thread_page(
         chosen=contact,
         thread=found,
         bubbles=bubbles(visit, found),
+        bubble_of=visit.parts.bubbles,
         channels=channel_lines(found.contact, tuple(visit.library.channel_order)),
         consents=_consents(found.contact),
         endonyms=ENDONYMS,
@@ -234,9 +235,14 @@ def channel_lines(contact: Contact, order: tuple[str, ...]) -> tuple[ChannelLine
     """The contact's channels in the order in which they are tried, those without an address too."""
     reached = [one.channel for one in contact.addresses if one.channel != EXTERNAL]
     ranked = dict.fromkeys((*(contact.channel_order or order), *reached))
-    return tuple(
-        ChannelLine(channel, tuple(one for one in contact.addresses if one.channel == channel)) for channel in ranked
-    )
+    return tuple(ChannelLine(channel, _at(contact, channel)) for channel in ranked)
+
+
+def _at(contact: Contact, channel: str) -> tuple[Address, ...]:
+    """The contact's addresses on a channel; a phone that takes text messages can be called as well."""
+    own = tuple(one for one in contact.addresses if one.channel == channel)
+    found = contact.address(channel)
+    return own or ((found,) if found is not None else ())
 
 
 def _consents(contact: Contact) -> tuple[Consent, ...]:

@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from beckon.doors.console import reading, words
 from beckon.doors.console.gate import Visit, gather
-from beckon.doors.console.pictures import for_page
+from beckon.web.pictures import for_page
 
 _LOCALES = ("en", "fr", "de", "nl-BE", "it", "es", "sv", "no")
 

@@ -101,6 +101,8 @@ class ConsoleParts(msgspec.Struct, frozen=True):
     library: Callable[[str], Library]
     cards: tuple[Card, ...] = ()
     panels: tuple[Panel, ...] = ()
+    #: how entries of the journeys' own kinds look: kind → template
+    bubbles: Mapping[str, str] = {}
     #: (path, icon, word) of the journeys' own pages
     rail: tuple[tuple[str, str, str], ...] = ()
     #: words for the doors of a demo, shown on the sign-in page.

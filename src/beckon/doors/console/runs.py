@@ -7,9 +7,9 @@ from starlette.responses import Response
 
 from beckon.doors.console import reading, words
 from beckon.doors.console.gate import Visit, gather
-from beckon.doors.console.pictures import for_page
 from beckon.flows.run import FINAL, Run, Taken, decode_run
 from beckon.inbox.reading import contact_names
+from beckon.web.pictures import for_page
 
 
 class Stop(msgspec.Struct, frozen=True):

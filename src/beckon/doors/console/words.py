@@ -67,6 +67,7 @@ CHANNELS = {
     "email": "Email",
     "web_push": "Web push",
     "fcm": "App push",
+    "voice": "Voice call",
 }
 
 

@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
+from beckon.journeys.call_processing import pages
 from beckon.journeys.call_processing.dialect import Answering
 from beckon.journeys.call_processing.door import routes
 from beckon.journeys.call_processing.jambonz import JambonzAnswering
+from beckon.journeys.call_processing.part import CallsPart
+from beckon.journeys.call_processing.prototype import Prototype
+from beckon.journeys.call_processing.switchboard import seats
 from beckon.journeys.call_processing.twiml import TwimlAnswering
 from beckon.journeys.call_processing.uis import UisAnswering, UisAsking
-from beckon.journeys.journey import Journey, read_event_types
+from beckon.journeys.journey import Journey, Rail, read_event_types
 from beckon.telephony.answers import NAMES
 
 _FOLDER = Path(__file__).parent
@@ -24,6 +28,10 @@ JOURNEY = Journey(
     title="Interactive calls",
     folder=_FOLDER,
     event_types=read_event_types(_FOLDER),
+    part=CallsPart,
+    beside=lambda parts: seats(parts, DIALECTS),
+    bubbles={"call": "call_processing/bubble.html"},
     answers={"call.asked": frozenset(NAMES)},
-    routes=lambda parts: routes(parts, ANSWERING),
+    routes=lambda parts: [*Prototype(parts, ANSWERING).routes(), *routes(parts, ANSWERING), *pages.routes(parts)],
+    rail=(Rail("/console/calls", "phone", "Calls"),),
 )

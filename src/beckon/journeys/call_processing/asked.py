@@ -8,9 +8,9 @@ from beckon.core.clock import iso
 from beckon.core.errors import Refused
 from beckon.core.event import Event
 from beckon.core.ids import fresh
-from beckon.journeys.call_processing.dialect import Asked
+from beckon.journeys.call_processing.dialect import Asked, international
 from beckon.messaging.contacts import read_reference
-from beckon.telephony.call import CallRecord
+from beckon.telephony.call import Call, CallRecord
 from beckon.workspaces import Library
 
 
@@ -29,11 +29,33 @@ def asked_event(library: Library, asked: Asked, dialect: str, now_ms: int) -> Ev
     )
 
 
-def finished_event(library: Library, record: CallRecord) -> Event:
+def started_event(library: Library, call: Call, delivery: str = "") -> Event:
+    """``call.started``: it rings. ``delivery``: the message that it carries, which says whom it is about."""
+    fields: dict[str, Any] = {
+        "id": call.id, "workspace": call.workspace, "script": call.script, "version": call.version,
+        "direction": call.direction, "caller": call.caller, "called": call.called, "session": call.session,
+        "started_ms": call.started_ms,
+    }  # fmt: skip
+    # A number that is called with a message says nothing new of its owner: not that it is on WhatsApp, say.
+    about = {"delivery": delivery} if delivery else _contact(library, _other(call.direction, call.caller, call.called))
+    fields |= about
+    return Event(
+        workspace=call.workspace,
+        source="beckon/calls",
+        id=f"{call.id}-started",
+        type="call.started",
+        time_ms=call.started_ms,
+        data=fields,
+    )
+
+
+def finished_event(library: Library, record: CallRecord, delivery: str = "") -> Event:
     """``call.finished``: the whole record, with each decision and its reason."""
     fields: dict[str, Any] = msgspec.to_builtins(record)
-    if not record.contact:
-        fields |= _contact(library, record.caller if record.direction == "in" else record.called)
+    if delivery:
+        fields["delivery"] = delivery
+    elif not record.contact:
+        fields |= _contact(library, _other(record.direction, record.caller, record.called))
     return Event(
         workspace=record.workspace,
         source="beckon/calls",
@@ -45,10 +67,14 @@ def finished_event(library: Library, record: CallRecord) -> Event:
     )
 
 
+def _other(direction: str, caller: str, called: str) -> str:
+    return caller if direction == "in" else called
+
+
 def _contact(library: Library, number: str) -> dict[str, Any]:
     """Whom a number stands for; nothing for one that is withheld, an extension or a name."""
     try:
-        read_reference({"phone": number}, region=library.settings.region)
+        read_reference({"phone": international(number)}, region=library.settings.region)
     except Refused:
         return {}
-    return {"contact": {"phone": number}}
+    return {"contact": {"phone": international(number)}}

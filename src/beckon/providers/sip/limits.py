@@ -74,6 +74,10 @@ class DialPlan:
             raise Refused("call.budget_spent", "What calls may cost in a day is spent.")
         self.spent += rate
 
+    def refund(self, rate: float) -> None:
+        """Nobody answered: the first minute was not spoken."""
+        self.spent = max(0.0, self.spent - rate)
+
     def rate(self, number: str) -> float:
         """What a minute to a number costs."""
         fits = [(len(prefix), rate) for prefix, rate in self._settings.rates.items() if _fits(number, prefix)]

@@ -1,7 +1,8 @@
-"""The demo's page: one page that shows a visitor all three parties at once, live, and lets them act for each.
+"""The demo's page: one page that shows a visitor all parties of a story at once, live, and lets them act for each.
 
 It is served beside the real server and knows it only by its doors; what it shows of the line it reads as the console
-does. The visitor is signed in as the workspace's first owner: the demo listens on this machine alone.
+does. The visitor is signed in as the workspace's first owner: the demo listens on this machine alone. ``scenes`` are
+the stories; what is here is the same for all of them.
 """
 
 from typing import Any
@@ -15,15 +16,21 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from beckon.core.errors import BeckonError, Refused
-from beckon.sandbox.cast import Answer, Cast, pretty
+from beckon.sandbox.cast import Cast
 from beckon.sandbox.page import shown
-from beckon.sandbox.page.day import Day, Planned
-from beckon.sandbox.people import CHANNELS
+from beckon.sandbox.page.scenes import Scene, SceneMaker, Somebody
+from beckon.sandbox.page.scenes.calls import Calls
+from beckon.sandbox.page.scenes.loyalty import Loyalty
+from beckon.sandbox.page.scenes.visit import ServiceVisit
+from beckon.sandbox.people import PROVIDER_OF
 from beckon.web import pages, problems
 from beckon.web.bodies import read_body
 from beckon.web.live import Hub, stream
 from beckon.web.sessions import Person, Session, Sessions, csrf_of, require_csrf
 from beckon.workspaces import Library
+
+#: The stories that the page tells, in the order of the header.
+SCENES: tuple[SceneMaker, ...] = (ServiceVisit, Loyalty, Calls)
 
 _BODY_BYTES_MAX = 65_536
 _TEXT_MAX = 1_000
@@ -37,7 +44,7 @@ _MAIL_POLICY = (
 
 
 class Page:
-    """The page's routes and what it remembers: the day, and which messages were looked at."""
+    """The page's routes and what it remembers: the scenes, and which messages were looked at."""
 
     def __init__(self, *, cast: Cast, hub: Hub, sessions: Sessions, owner: Person, library: Library) -> None:
         self._cast = cast
@@ -46,12 +53,11 @@ class Page:
         self._owner = owner
         self._library = library
         self._zone = library.settings.time_zone
-        self.day = Day(cast, self._zone)
+        made = [make(cast, self._zone) for make in SCENES]
+        self.scenes: dict[str, Scene] = {scene.look.name: scene for scene in made}
         self._seen: set[str] = set()
         self._well()
         self._acts = {
-            "event": self._event,
-            "send": self._send,
             "has": self._has,
             "write": self._write,
             "tap": self._tap,
@@ -67,8 +73,7 @@ class Page:
                 Route("/sandbox/live", self._live),
                 Route("/sandbox/mail/{message:path}", self._mail),
                 Route("/sandbox/act/{act}", self._act, methods=["POST"]),
-                Route("/sandbox/video/{slug}", self._video, methods=["GET", "POST"]),
-                Route("/sandbox/pay/{slug}", self._pay, methods=["GET", "POST"]),
+                *[route for scene in made for route in scene.routes],
             ],
             exception_handlers={
                 BeckonError: problems.on_error,
@@ -92,7 +97,8 @@ class Page:
             return RedirectResponse(address + "/", 302)
         session = await self._sessions.find(request)
         token = "" if session is not None else await self._sessions.open_for(self._owner)
-        chosen = next(iter(self.day.planned.values()))
+        scene = self._scene(request.query_params.get("scene", ""))
+        scene.opened()
         now_ms = self._cast.clock.now_ms()
         response = pages.page(
             request,
@@ -101,48 +107,50 @@ class Page:
             now_ms=now_ms,
             time_zone=self._zone,
             csrf=session.csrf if session is not None else csrf_of(token),
-            business=self._cast.wvp.config.business_name,
-            apps=shown.APPS,
-            regions=await self._regions(chosen, ""),
+            looks=[one.look for one in self.scenes.values()],
+            look=scene.look,
+            regions=await self._regions(scene, scene.somebody(""), ""),
         )
         if token:
             self._sessions.put_cookie(request, response, token)
         return response
 
-    async def _regions(self, planned: Planned, run: str) -> dict[str, Any]:
-        cast, now_ms = self._cast, self._cast.clock.now_ms()
-        seen = await shown.look(cast, planned)
-        context: dict[str, Any] = {"now_ms": now_ms, "time_zone": self._zone}
+    async def _regions(self, scene: Scene, who: Somebody, run: str) -> dict[str, Any]:
+        cast, now_ms, look = self._cast, self._cast.clock.now_ms(), scene.look
+        customer = who.customer
+        seen = await shown.look(cast, customer)
+        context: dict[str, Any] = {"now_ms": now_ms, "time_zone": self._zone, "look": look}
 
         def region(name: str, **more: Any) -> Any:
             return Markup(pages.render(f"page/{name}.html", **context, **more))  # noqa: S704 -- a template's, escaped
 
         regions = {
-            "story": region("story", story=shown.story(cast, seen)),
-            "visits": region("visits", **shown.visits(self.day, planned.id, seen, self._zone)),
-            "reach": region("reach", **shown.reach(planned, bool(seen.contact))),
-            "flow": region("flow", flow=shown.flow(self._library, seen, run, now_ms)),
+            "reach": region("reach", **shown.reach(customer, look.channels, bool(seen.contact))),
+            "flow": region("flow", flow=shown.flow(self._library, seen, look.flow_titles, run, now_ms)),
             "choice": region("choice", **shown.choice(self._library, seen)),
-            "faults": region("faults", providers=shown.faults(cast)),
+            "faults": region("faults", providers=shown.faults(cast, look.channels)),
         }
-        for app in shown.APPS:
-            channel = str(app["channel"])
-            regions[f"app-{channel}"] = region(
-                "app", channel=channel, shown=shown.app_messages(cast, planned, channel, self._zone)
-            )
+        for app in look.apps:
+            if app.channel in PROVIDER_OF:
+                messages = shown.app_messages(cast, customer, app.channel, self._zone)
+                regions[f"app-{app.channel}"] = region("app", channel=app.channel, shown=messages)
+        for name, (template, words) in (await scene.regions(who, seen)).items():
+            regions[name] = region(template, **words)
         return regions | {"contact": seen.contact}
 
     async def _state(self, request: Request) -> Response:
         await self._session(request)
-        planned = self._planned(request.query_params.get("visit", ""))
-        regions = await self._regions(planned, request.query_params.get("run", "")[:80])
-        counts, news = shown.newest_unseen(self._cast, planned, self._seen)
+        query = request.query_params
+        scene = self._scene(query.get("scene", ""))
+        who = scene.somebody(query.get("who", ""))
+        regions = await self._regions(scene, who, query.get("run", "")[:80])
+        counts, news = shown.newest_unseen(self._cast, who.customer, scene.look.business, self._seen)
         return JSONResponse(
             {
-                "visit": planned.id,
-                "name": planned.customer.name,
+                "who": who.id,
+                "name": who.customer.name,
                 "contact": regions.pop("contact"),
-                "has": shown.apps_of(planned.customer.has),
+                "has": shown.apps_of(who.customer.has),
                 "now_ms": self._cast.clock.now_ms(),
                 "regions": regions,
                 "unseen": counts,
@@ -169,43 +177,37 @@ class Page:
     async def _act(self, request: Request) -> Response:
         session = await self._session(request)
         await require_csrf(request, session)
-        act = self._acts.get(request.path_params["act"])
-        if act is None:
-            raise HTTPException(404)
         try:
             fields = msgspec.json.decode(await read_body(request.receive, _BODY_BYTES_MAX), type=dict[str, Any])
         except msgspec.DecodeError:
             raise Refused("demo.json", "An act is a JSON object.") from None
-        said = await act(fields)
+        scene = self._scene(fields.get("scene"))
+        act = request.path_params["act"]
+        who = scene.somebody(str(fields.get("who", "")))
+        if act in self._acts:
+            said = await self._acts[act](scene, who, fields)
+        elif act in scene.acts:
+            said = await scene.acts[act](who, fields)
+        else:
+            raise HTTPException(404)
         self.changed()
         return JSONResponse(said)
 
-    async def _event(self, fields: dict[str, Any]) -> dict[str, Any]:
-        planned = self._planned(fields.get("visit"))
-        return _answer(await self.day.send(planned, str(fields.get("event", ""))))
-
-    async def _send(self, fields: dict[str, Any]) -> dict[str, Any]:
-        try:
-            event = msgspec.json.decode(str(fields.get("body", "")), type=dict[str, Any])
-        except msgspec.DecodeError as error:
-            raise Refused("demo.event", f"This is no JSON: {error}", field="body") from None
-        return _answer(await self._cast.post(event))
-
-    async def _has(self, fields: dict[str, Any]) -> dict[str, Any]:
+    async def _has(self, scene: Scene, who: Somebody, fields: dict[str, Any]) -> dict[str, Any]:
         channel = str(fields.get("channel", ""))
-        if channel in shown.CHANNELS_SHOWN:
-            self.day.has(self._planned(fields.get("visit")), channel, fields.get("on") is True)
+        if channel in scene.look.channels:
+            scene.has(who, channel, fields.get("on") is True)
         return {}
 
-    async def _write(self, fields: dict[str, Any]) -> dict[str, Any]:
+    async def _write(self, scene: Scene, who: Somebody, fields: dict[str, Any]) -> dict[str, Any]:
         channel, text = str(fields.get("channel", "")), str(fields.get("text", "")).strip()[:_TEXT_MAX]
-        if channel in CHANNELS and text:
-            await self._cast.write(self._planned(fields.get("visit")).customer, channel, text)
+        if any(app.channel == channel and app.prompt for app in scene.look.apps) and text:
+            await self._cast.write(who.customer, channel, text)
         return {}
 
-    async def _tap(self, fields: dict[str, Any]) -> dict[str, Any]:
+    async def _tap(self, scene: Scene, who: Somebody, fields: dict[str, Any]) -> dict[str, Any]:
         channel = str(fields.get("channel", ""))
-        if channel not in shown.CHANNELS_SHOWN:
+        if channel not in PROVIDER_OF:
             return {}
         try:
             url = await self._cast.party(channel).receive_tap(
@@ -215,67 +217,34 @@ class Page:
             raise HTTPException(404) from None
         return {"url": url}
 
-    async def _read(self, fields: dict[str, Any]) -> dict[str, Any]:
+    async def _read(self, scene: Scene, who: Somebody, fields: dict[str, Any]) -> dict[str, Any]:
         app = str(fields.get("channel", ""))
         for channel in shown.channels_of(app):
-            customer = self._planned(fields.get("visit")).customer
             if len(self._seen) > _SEEN_MAX:
                 self._seen.clear()
-            self._seen.update([message.id for message in self._cast.on_phone(customer, channel)])
-            await self._cast.read(customer, channel)
+            self._seen.update([message.id for message in self._cast.on_phone(who.customer, channel)])
+            await self._cast.read(who.customer, channel)
         return {}
 
-    async def _drag(self, fields: dict[str, Any]) -> dict[str, Any]:
+    async def _drag(self, scene: Scene, who: Somebody, fields: dict[str, Any]) -> dict[str, Any]:
         forward_ms = fields.get("ms")
         if type(forward_ms) is int and 0 < forward_ms <= _DRAG_MS_MAX:
             self._cast.parts.drag(forward_ms)
         return {"now_ms": self._cast.clock.now_ms()}
 
-    async def _fault(self, fields: dict[str, Any]) -> dict[str, Any]:
+    async def _fault(self, scene: Scene, who: Somebody, fields: dict[str, Any]) -> dict[str, Any]:
         names = [str(fields.get(name, "")) for name in ("provider", "field", "value")]
         if not shown.set_fault(self._cast, *names):
             raise Refused("demo.fault", "There is no such fault.", field="value")
         return {}
 
-    async def _reset(self, fields: dict[str, Any]) -> dict[str, Any]:
+    async def _reset(self, scene: Scene, who: Somebody, fields: dict[str, Any]) -> dict[str, Any]:
         self._well()
         # Whoever was asked to wait has waited: the new day begins with nothing held back.
         self._cast.parts.drag(60_000)
-        self.day.fresh()
+        scene.fresh()
         self._seen.clear()
         return {}
-
-    # Two pages of the workshop's own that its messages lead to.
-
-    async def _video(self, request: Request) -> Response:
-        planned = self._behind(request)
-        decided = ""
-        if request.method == "POST":
-            form = await request.form(max_fields=4, max_files=0)
-            decided = "declined" if form.get("decision") == "declined" else "approved"
-            await self.day.decide(planned, f"work.{decided}")
-        else:
-            await self.day.decide(planned, "video.viewed")
-        return self._customers_page(request, "video", planned, decided)
-
-    async def _pay(self, request: Request) -> Response:
-        planned = self._behind(request)
-        decided = ""
-        if request.method == "POST":
-            decided = "paid"
-            await self.day.decide(planned, "payment.received")
-        return self._customers_page(request, "pay", planned, decided)
-
-    def _customers_page(self, request: Request, name: str, planned: Planned, decided: str) -> Response:
-        return pages.page(
-            request,
-            f"page/{name}.html",
-            frame_ancestors="'self'",
-            time_zone=self._zone,
-            planned=planned,
-            business=self._cast.wvp.config.business_name,
-            decided=decided,
-        )
 
     # Odds and ends.
 
@@ -292,15 +261,5 @@ class Page:
             raise HTTPException(403, "Open the demo's page first.")
         return session
 
-    def _planned(self, visit: object) -> Planned:
-        return self.day.planned.get(str(visit)) or next(iter(self.day.planned.values()))
-
-    def _behind(self, request: Request) -> Planned:
-        planned = self.day.at(request.path_params["slug"])
-        if planned is None:
-            raise HTTPException(404)
-        return planned
-
-
-def _answer(answer: Answer) -> dict[str, Any]:
-    return {"status": answer.status, "body": answer.body, "sent": pretty(answer.sent)}
+    def _scene(self, name: object) -> Scene:
+        return self.scenes.get(str(name)) or next(iter(self.scenes.values()))

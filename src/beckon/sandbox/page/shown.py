@@ -1,43 +1,52 @@
-"""Shown: what the demo's page shows of one visit at this moment, read from all parties, ready for the templates."""
+"""Shown: what the demo's page shows of one customer at this moment, read from all parties, ready for the templates."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from markupsafe import Markup
 
+from beckon.core.command import Send
 from beckon.core.delivery import Attempt, Delivery
 from beckon.flows.diagram import draw_run
 from beckon.flows.run import FINAL, Run
 from beckon.inbox.reading import Thread
-from beckon.messaging.choose import LABELS
+from beckon.messaging.choose import BEST, LABELS, expand
 from beckon.sandbox.cast import Cast
-from beckon.sandbox.page.day import STATUSES, Day, Planned
-from beckon.sandbox.people import CHANNELS, PROVIDER_OF, PUSH
+from beckon.sandbox.people import PROVIDER_OF, PUSH, Customer
 from beckon.sandbox.twins.party import Shown
 from beckon.web.filters import moment
 from beckon.workspaces import Library
 
-APPS = (
-    {"channel": "oem_app", "name": "Drive", "icon": "car", "prompt": "Message"},
-    {"channel": "whatsapp", "name": "WhatsApp", "icon": "chat", "prompt": "Message"},
-    {"channel": "sms", "name": "Messages", "icon": "phone", "prompt": "Text message"},
-    {"channel": "email", "name": "Mail", "icon": "mail", "prompt": "Answer the newest mail"},
-    {"channel": "web_push", "name": "Alerts", "icon": "bell", "prompt": ""},
-)
-CHANNELS_SHOWN = (*CHANNELS, *PUSH)
-#: What a visitor switches: of the two that the lock screen shows, the one that needs no app.
-_SWITCHED = (*CHANNELS, "web_push")
+
+class App(msgspec.Struct, frozen=True):
+    """An app of the customer's phone. ``channel``: whose messages it shows."""
+
+    channel: str
+    name: str
+    icon: str
+    #: what stands in the field to write in; empty: there is nothing to write.
+    prompt: str = ""
+
+
+APPS = {
+    "oem_app": App("oem_app", "Drive", "car", "Message"),
+    "whatsapp": App("whatsapp", "WhatsApp", "chat", "Message"),
+    "sms": App("sms", "Messages", "phone", "Text message"),
+    "email": App("email", "Mail", "mail", "Answer the newest mail"),
+    "web_push": App("web_push", "Alerts", "bell"),
+}
 #: Notifications of a browser and of an app lie on the same lock screen.
 _APP_OF = {"fcm": "web_push"}
-_ICONS = {str(app["channel"]): app["icon"] for app in APPS} | {"fcm": "bell"}
+_ICONS = {app.channel: app.icon for app in APPS.values()} | {"fcm": "bell"}
 _SHORT = {
     "oem_app": "App",
     "whatsapp": "WhatsApp",
     "sms": "SMS",
     "email": "Mail",
     "web_push": "Push",
+    "fcm": "Push",
 }
 _WIRES = {
     "oem_app": "signed JSON",
@@ -45,12 +54,7 @@ _WIRES = {
     "twilio_sms": "Twilio’s API",
     "smtp": "SMTP",
     "web_push": "Web Push, sealed",
-}
-FLOW_TITLES = {
-    "service-checkin": "Check-in",
-    "service-video": "Service video",
-    "service-status": "Status",
-    "payment-information": "Payment",
+    "fcm": "Firebase’s API",
 }
 _SENDING = (
     ("well", "Works"),
@@ -73,13 +77,12 @@ _OWN_STYLE = re.compile(r"^(<svg\b[^>]*?) style=\"[^\"]*\"")
 _WIDTH = re.compile(r"viewBox=\"\S+ \S+ ([\d.]+) ")
 #: Of the diagram's own size: what doesn't fit is scrolled.
 _SCALE = 0.76
-_STATE_WORDS = {"checked": ("Checked in", "good"), "opened": ("Checking in", "accent")}
 
 
 class Moment(msgspec.Struct):
-    """Everything about one visit, read once."""
+    """Everything about one customer, read once."""
 
-    planned: Planned
+    customer: Customer
     talk: Thread | None
     deliveries: list[Delivery]
     runs: list[Run]
@@ -90,122 +93,46 @@ class Moment(msgspec.Struct):
         return self.talk.contact.id if self.talk is not None else ""
 
 
-async def look(cast: Cast, planned: Planned) -> Moment:
-    """Read everything about a visit."""
-    customer = planned.customer
+async def look(cast: Cast, customer: Customer) -> Moment:
+    """Read everything about a customer."""
     return Moment(
-        planned,
+        customer,
         await cast.conversation(customer),
         await cast.deliveries(customer),
         await cast.runs(customer),
     )
 
 
-def story(cast: Cast, seen: Moment) -> list[dict[str, str]]:
-    """The seed's eight steps with their states: done, now, next, bad."""
-    planned, visit = seen.planned, seen.planned.visit
-    run = next((one for one in seen.runs if one.flow == "service-checkin"), None)
-    first = next((one for one in seen.deliveries if run is not None and one.run == run.id), None)
-    choice = first.choice if first is not None else None
-    channel = choice.channel if choice is not None else ""
-    phone = [
-        one
-        for app in CHANNELS_SHOWN
-        for one in cast.on_phone(planned.customer, app)
-        if first and one.reference == first.id
-    ]
-    entries = seen.talk.entries if seen.talk is not None else ()
-    kinds = {entry.kind for entry in entries if entry.author == "flow:service-checkin"}
-    lost = first is not None and first.state == "undeliverable"
-    planned.lost = lost
-    done = [
-        run is not None,
-        bool(channel),
-        bool(phone),
-        any(one.state == "read" for one in phone),
-        visit.opened_ms > 0,
-        visit.finished_ms > 0,
-        "results" in kinds,
-        "results" in kinds and "notice" in kinds,
-    ]
-    # Whatever came after a step says that the step was taken: nobody reports that a text message was read.
-    done = [any(done[index:]) for index in range(len(done))]
-    details = (
-        "checkin.start",
-        LABELS.get(channel, channel) if channel else "no channel" if lost else "the first that can",
-        "a push on the phone",
-        "opened and read",
-        "opens the check-in",
-        "takes two minutes",
-        "checkin.finished",
-        "Service advisors",
-    )
-    titles = ("Event", "Best channel", "Notified", "Invitation", "Button", "Check-in", "Results", "Team told")
-    steps: list[dict[str, str]] = []
-    now = done.index(False) if False in done else -1
+def steps(
+    titles: Sequence[str], details: Sequence[str], done: Sequence[bool], lost: int = -1, letters: str = "ABCDEFGH"
+) -> list[dict[str, str]]:
+    """A story's steps with their states: done, now, next, bad (``lost``: the step that came to nothing).
+
+    Whatever came after a step says that the step was taken: nobody reports that a text message was read.
+    """
+    taken = [any(done[index:]) for index in range(len(done))]
+    now = taken.index(False) if False in taken else -1
+    shown: list[dict[str, str]] = []
     for index, (title, detail) in enumerate(zip(titles, details, strict=True)):
-        state = "done" if done[index] else "bad" if lost and index == 1 else "now" if index == now else "next"
-        steps.append({"letter": "ABCDEFGH"[index], "title": title, "detail": detail, "state": state})
-    return steps
+        state = "done" if taken[index] else "bad" if index == lost else "now" if index == now else "next"
+        shown.append({"letter": letters[index], "title": title, "detail": detail, "state": state})
+    return shown
 
 
-def visits(day: Day, chosen: str, seen: Moment, time_zone: str) -> dict[str, Any]:
-    """The business system's day."""
-    listed = []
-    for planned in day.planned.values():
-        words, tone = _visit_state(planned)
-        vehicle = planned.vehicle
-        listed.append(
-            {
-                "id": planned.id,
-                "time": planned.time,
-                "name": planned.customer.name,
-                "vehicle": f"{vehicle['make']} {vehicle['model']}",
-                "plate": vehicle["plate"],
-                "work": planned.work,
-                "state": words,
-                "tone": tone,
-                "chosen": planned.id == chosen,
-                "fresh": planned.last is None,
-            }
-        )
-    status = STATUSES[seen.planned.status % len(STATUSES)][1]
-    acts = [
-        {"name": "checkin", "label": "Start check-in", "icon": "send"},
-        {"name": "video", "label": "Send service video", "icon": "bolt"},
-        {"name": "status", "label": f"Status: {status}", "icon": "tool"},
-        {"name": "payment", "label": "Payment ready", "icon": "check-circle"},
-    ]
-    return {"visits": listed, "acts": acts, "visit_day": moment(day.begins_ms, time_zone).strftime("%A")}
-
-
-def _visit_state(planned: Planned) -> tuple[str, str]:
-    if planned.visit.finished_ms:
-        return _STATE_WORDS["checked"]
-    if planned.visit.opened_ms:
-        return _STATE_WORDS["opened"]
-    if planned.lost:
-        return "Not reached", "bad"
-    return ("Invited", "accent") if planned.invited else ("Planned", "")
-
-
-def reach(planned: Planned, known: bool) -> dict[str, Any]:
+def reach(customer: Customer, channels: Sequence[str], known: bool) -> dict[str, Any]:
     """Which channels the customer has."""
     return {
-        "first_name": planned.customer.first_name,
+        "first_name": customer.first_name,
         "known": known,
-        "has": [
-            {"channel": channel, "label": _SHORT[channel], "on": channel in planned.customer.has}
-            for channel in _SWITCHED
-        ],
+        "has": [{"channel": channel, "label": _SHORT[channel], "on": channel in customer.has} for channel in channels],
     }
 
 
-def app_messages(cast: Cast, planned: Planned, channel: str, time_zone: str) -> list[dict[str, Any]]:
+def app_messages(cast: Cast, customer: Customer, app: str, time_zone: str) -> list[dict[str, Any]]:
     """One app's messages with the days between them."""
     shown: list[dict[str, Any]] = []
     before = None
-    found = [(message, one) for one in channels_of(channel) for message in cast.on_phone(planned.customer, one)]
+    found = [(message, one) for one in channels_of(app) for message in cast.on_phone(customer, one)]
     for message, one in sorted(found, key=lambda pair: pair[0].at_ms):
         that_day = moment(message.at_ms, time_zone).date()
         shown.append({"message": message, "channel": one, "new_day": that_day != before})
@@ -215,7 +142,7 @@ def app_messages(cast: Cast, planned: Planned, channel: str, time_zone: str) -> 
 
 def channels_of(app: str) -> tuple[str, ...]:
     """The channels whose messages an app of the phone shows."""
-    return tuple([channel for channel in CHANNELS_SHOWN if _APP_OF.get(channel, channel) == app])
+    return tuple([channel for channel in PROVIDER_OF if _APP_OF.get(channel, channel) == app])
 
 
 def apps_of(has: Sequence[str]) -> list[str]:
@@ -223,13 +150,15 @@ def apps_of(has: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([_APP_OF.get(channel, channel) for channel in has]))
 
 
-def newest_unseen(cast: Cast, planned: Planned, seen: set[str]) -> tuple[dict[str, int], dict[str, str] | None]:
+def newest_unseen(
+    cast: Cast, customer: Customer, business: str, seen: set[str]
+) -> tuple[dict[str, int], dict[str, Any] | None]:
     """How many messages of each app were not looked at yet, and the newest of them for the notification."""
     counts: dict[str, int] = {}
     newest: tuple[int, str, Shown] | None = None
-    for channel in CHANNELS_SHOWN:
+    for channel in PROVIDER_OF:
         app = _APP_OF.get(channel, channel)
-        for message in cast.on_phone(planned.customer, channel):
+        for message in cast.on_phone(customer, channel):
             if message.own or message.id in seen:
                 continue
             counts[app] = counts.get(app, 0) + 1
@@ -237,27 +166,27 @@ def newest_unseen(cast: Cast, planned: Planned, seen: set[str]) -> tuple[dict[st
                 newest = (message.at_ms, app, message)
     if newest is None:
         return counts, None
-    _, app, message = newest
+    at_ms, app, message = newest
     return counts, {
         "id": message.id,
         "app": app,
-        "title": message.subject or cast.wvp.config.business_name,
+        "title": message.subject or business,
         "text": message.text[:160],
+        "at_ms": at_ms,
     }
 
 
-def flow(library: Library, seen: Moment, wanted: str, now_ms: int) -> dict[str, Any] | None:
+def flow(library: Library, seen: Moment, titles: Mapping[str, str], wanted: str, now_ms: int) -> dict[str, Any] | None:
     """The run that is shown as its flow's diagram: the one that was chosen, else the newest."""
     run = next((one for one in seen.runs if one.id == wanted), seen.runs[-1] if seen.runs else None)
     found = library.flow(run.flow, run.version) if run is not None else None
     if run is None or found is None:
         return None
     others = [
-        {"id": one.id, "title": FLOW_TITLES.get(one.flow, one.flow), "chosen": one.id == run.id}
-        for one in seen.runs[-4:]
+        {"id": one.id, "title": titles.get(one.flow, one.flow), "chosen": one.id == run.id} for one in seen.runs[-4:]
     ]
     return {
-        "title": f"{FLOW_TITLES.get(run.flow, run.flow)} for {seen.planned.customer.name}",
+        "title": f"{titles.get(run.flow, run.flow)} for {seen.customer.name}",
         "status": run.status,
         "drawing": _for_page(draw_run(found, run, styled=False)),
         "waits": "" if run.status in FINAL else _waits(run, now_ms),
@@ -291,9 +220,11 @@ def _span(length_ms: int) -> str:
 
 
 def choice(library: Library, seen: Moment) -> dict[str, Any]:
-    """The newest message's channel and every other one, with its reason."""
-    order = [channel for channel in library.settings.channels if channel in CHANNELS_SHOWN]
+    """The newest message's channel and every other one, with its reason, in the order that its step wanted."""
     delivery = seen.deliveries[-1] if seen.deliveries else None
+    asked = msgspec.convert(delivery.command, Send) if delivery is not None and delivery.command else None
+    via = asked.via if asked is not None else (BEST,)
+    order = [channel for channel in expand(via, library.settings.channels) if channel in PROVIDER_OF]
     made = delivery.choice if delivery is not None else None
     passed = {one.channel: one.reason for one in made.passed_over} if made is not None else {}
     ladder = []
@@ -334,10 +265,10 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}" if text else ""
 
 
-def faults(cast: Cast) -> list[dict[str, Any]]:
-    """What goes wrong at each provider, and what could."""
+def faults(cast: Cast, channels: Sequence[str]) -> list[dict[str, Any]]:
+    """What goes wrong at each of these channels' providers, and what could."""
     shown = []
-    for channel in _SWITCHED:
+    for channel in channels:
         name = PROVIDER_OF[channel]
         unlikely = {"template_rejected"} if name != "whatsapp_cloud" else set()
         if channel in PUSH:

@@ -114,6 +114,70 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     duplicate: bool = False
 
 
+class Join(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Somebody signs up in the shop's app; ``consent``: to marketing. The app then says its device, if there is one."""
+
+    consent: bool = True
+
+
+class Pay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The till takes money for one of each of these wares; ``offer``: of the wallet, by its name, is used."""
+
+    items: tuple[str, ...]
+    offer: str = ""
+
+
+class Shopping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a member does in the shop, one of these: over the vendor's documented routes."""
+
+    join: Join | None = None
+    pay: Pay | None = None
+    #: these wares of the newest sale come back; an empty list: all of it.
+    give_back: tuple[str, ...] | None = None
+    #: an offer of the rewards store, by its name.
+    buy: str = ""
+    #: a promo code.
+    code: str = ""
+    #: the last request once more, with the same id.
+    again: bool = False
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the shop is answered: done, or refused with this code; ``total``: what was paid."""
+
+    code: str = ""
+    total: str = ""
+
+
+class Wallet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The names of the offers in the wallet, and the points that can be spent; -1: any number."""
+
+    offers: tuple[str, ...] | None = None
+    points: int = -1
+
+
+class Calling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What somebody does with a phone, one of these; ``who``: bo, cy (no order today), stranger, customer, me."""
+
+    who: str = "bo"
+    #: calls the store.
+    calls: bool = False
+    types: str = ""
+    hangs_up: bool = False
+
+
+class Called(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the newest call came out, words of its decisions, whether it was recorded, what the callee was shown."""
+
+    outcome: str = ""
+    decided: tuple[str, ...] = ()
+    recorded: bool | None = None
+    #: the callee's phone showed this number of whoever called it.
+    shown: str = ""
+    #: the callee heard these words before the two were connected.
+    hint: str = ""
+
+
 class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One step: its words, what is done (one of the first block at most), what is seen then."""
 
@@ -133,6 +197,13 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     read: str = ""
     #: a service advisor answers from the console.
     reply: str = ""
+    #: the customer is a member of the shop's programme.
+    shop: Shopping | None = None
+    call: Calling | None = None
+    #: a phone's number → what becomes of calls to it from now on: answers, busy, no_answer, declined.
+    phones: dict[str, str] = {}
+    #: what is wrong with the store's system from now on: well, slow, dead, 500, wrong_json, unknown_code.
+    store: str = ""
     #: ``24h``, ``10m``, ``31d``.
     drag: str = ""
     #: provider → faults that begin now.
@@ -141,6 +212,13 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     well: bool = False
 
     answer: Answered | None = None
+    said: Said | None = None
+    wallet: Wallet | None = None
+    #: campaigns that the shop's app shows, by their names.
+    campaigns: tuple[str, ...] = ()
+    #: words that the courier's (or stranger's) phone heard last.
+    heard: str = ""
+    called: Called | None = None
     page: Page | None = None
     phone: tuple[Phone, ...] = ()
     #: apps that show nothing of ours.

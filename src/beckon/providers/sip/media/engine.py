@@ -18,9 +18,9 @@ from beckon.providers.sip.media import ports
 from beckon.providers.sip.media.bridges import Bridges
 from beckon.providers.sip.media.leg import Leg
 from beckon.providers.sip.media.playing import Playback, Shelf
-from beckon.providers.sip.media.recorder import SPILL_S, Recording, Writer
+from beckon.providers.sip.media.recorder import Writer
+from beckon.providers.sip.media.recordings import Recordings
 from beckon.providers.sip.media.rtp import SAMPLES_A_SECOND
-from beckon.providers.sip.media.tracks import Track
 
 SLOTS = 4
 SLOT_S = 0.005
@@ -47,11 +47,12 @@ class Engine:
         self._shelf = Shelf()
         self._legs: dict[str, Leg] = {}
         self._bridges = Bridges(self)
-        self._recordings: dict[str, Recording] = {}
+        self._recordings = Recordings(self._writer, self._after)
         self._slots: tuple[dict[Leg, None], ...] = tuple({} for _ in range(SLOTS))
         self._timers: list[tuple[float, int, Callable[[float], None]]] = []
         self._timer_count = 0
         self._ended = False
+        self._slot_now = 0
         self.now_s = monotonic()
         self._obey: dict[type, Callable[..., None]] = {
             wire.OpenLeg: self._open,
@@ -65,7 +66,7 @@ class Engine:
             wire.HoldLeg: self._hold,
             wire.ResumeLeg: self._resume,
             wire.StartRecording: self._record,
-            wire.StopRecording: lambda said: self._end_recording(said.recording, ""),
+            wire.StopRecording: lambda said: self._recordings.end(said.recording),
             wire.PressKey: self._press,
             wire.SendKeys: self._send_keys,
             wire.Quit: lambda said: self.end(),
@@ -107,8 +108,6 @@ class Engine:
                     taker(monotonic())
         self._finish()
 
-    _slot_now = 0
-
     def end(self) -> None:
         """Let the loop end; a signal may ask for it."""
         self._ended = True
@@ -126,8 +125,7 @@ class Engine:
     def _finish(self) -> None:
         for name in list(self._legs):
             self._close(name)
-        for name in list(self._recordings):
-            self._end_recording(name, "the switch ended")
+        self._recordings.end_all("the switch ended")
         self._writer.join()
         self._link.drain()
 
@@ -246,8 +244,7 @@ class Engine:
         if leg is None:
             return
         self._bridges.left(leg)
-        for recording in [each for each in self._recordings.values() if each.of == name]:
-            self._end_recording(recording.name, "")
+        self._recordings.end_of(name)
         leg.stop_all("leg_ended")
         leg.send_report(self.now_s, self._clock.now_ms() / 1000, goodbye=True)
         self._rest(leg)
@@ -310,57 +307,18 @@ class Engine:
             self.settle(leg)
 
     def _record(self, said: wire.StartRecording) -> None:
-        now_s = self.now_s
-        right: Track | None
         both = self._bridges.legs_of(said.of)
+        leg = self._legs.get(said.of)
         if both is not None:
-            left, right = Track(both[0].law, now_s), Track(both[1].law, now_s)
-            both[0].said += (left,)
-            both[1].said += (right,)
+            self._recordings.of_bridge(said, *both, self.now_s)
+        elif leg is not None:
+            self._recordings.of_leg(said, leg, self.now_s)
         else:
-            leg = self._legs.get(said.of)
-            if leg is None:
-                self._link.tell(wire.Recorded(said.recording, "", 0.0, "there is no such leg or bridge"))
-                return
-            left, right = Track(leg.law, now_s), Track(leg.law, now_s) if said.stereo else None
-            leg.said += (left,)
-            if right is not None:
-                leg.told += (right,)
-        recording = Recording(said.recording, said.of, said.path, left, right, said.stereo, now_s)
-        self._recordings[said.recording] = recording
-        self._writer.open(recording)
-        self._after(SPILL_S, lambda later_s: self._spill(recording, later_s))
-        if said.max_s > 0:
-            self._after(said.max_s, lambda later_s: self._end_recording(said.recording, "", recording))
-
-    def _spill(self, recording: Recording, now_s: float) -> None:
-        if recording.closed:
-            return
-        chunk = recording.spill(now_s)
-        if chunk is not None:
-            self._writer.append(recording.name, chunk)
-        self._after(SPILL_S, lambda later_s: self._spill(recording, later_s))
-
-    def _end_recording(self, name: str, why: str, only: Recording | None = None) -> None:
-        recording = self._recordings.get(name)
-        if recording is None or (only is not None and recording is not only):
-            return
-        del self._recordings[name]
-        recording.closed = True
-        for leg in self._legs.values():
-            if leg.said:
-                leg.said = tuple(track for track in leg.said if track not in (recording.left, recording.right))
-            if leg.told:
-                leg.told = tuple(track for track in leg.told if track is not recording.right)
-        chunk = recording.spill(monotonic(), last=True)
-        if chunk is not None:
-            self._writer.append(name, chunk)
-        self._writer.close(name, why)
+            self._link.tell(wire.Recorded(said.recording, "", 0.0, "there is no such leg or bridge"))
 
     def end_recordings_of(self, bridge: str) -> None:
         """A bridge is over, and its recordings with it."""
-        for recording in [each for each in self._recordings.values() if each.of == bridge]:
-            self._end_recording(recording.name, "")
+        self._recordings.end_of(bridge)
 
     def _press(self, said: wire.PressKey) -> None:
         leg = self._legs.get(said.leg)

@@ -14,7 +14,7 @@ from beckon.providers.sip.media import keys, ports
 from beckon.providers.sip.media.g711 import ALAW, SILENCE, TURNED, ULAW, turn
 from beckon.providers.sip.media.playing import Playback
 from beckon.providers.sip.media.rtcp import Reception, report
-from beckon.providers.sip.media.rtp import FRAME, HEADER, HEADER_BYTES, MARKER, PLAIN, SAMPLES_A_SECOND, newer, plain
+from beckon.providers.sip.media.rtp import FRAME, HEADER, HEADER_BYTES, MARKER, PLAIN, SAMPLES_A_SECOND, plain
 from beckon.providers.sip.media.tracks import Track
 
 _PACKET_BYTES_MAX = 1_500
@@ -26,6 +26,8 @@ _PAUSE_S = 0.06
 #: Samples that idle silence may run ahead of the clock before it waits.
 _AHEAD = FRAME // 2
 _KEYS_MAX = 64
+#: A key's packet that is up to so much older than the last key's is late: five seconds, in samples.
+_OLD = 5 * SAMPLES_A_SECOND
 _NOBODY = -1
 
 _unpack = HEADER.unpack_from
@@ -207,7 +209,7 @@ class Leg:
         if len(packet) < HEADER_BYTES + 4:
             return
         event = packet[HEADER_BYTES]
-        if self._event is None or newer(time_stamp, self._event, 32):
+        if self._event is None or not 0 <= (self._event - time_stamp) & _WRAP < _OLD:
             self._event = time_stamp
             if event < len(keys.NAMES):
                 self._ears.heard(self, keys.NAMES[event], "rfc4733")

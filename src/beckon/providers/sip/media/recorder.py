@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from threading import Thread
 
 from beckon.providers.sip.media.g711 import interleaved, mixed
+from beckon.providers.sip.media.leg import Leg
 from beckon.providers.sip.media.rtp import SAMPLES_A_SECOND
 from beckon.providers.sip.media.tracks import Track
 from beckon.providers.sip.media.wav import HEADER_BYTES, header
@@ -34,6 +35,8 @@ class Recording:
         self.right = right
         self.stereo = stereo
         self.began_s = now_s
+        #: whose words it holds
+        self.legs: tuple[Leg, ...] = ()
         self.closed = False
         self._done = 0
 
@@ -102,12 +105,16 @@ class _File:
         """Give it its name; the path, or nothing where nothing was recorded."""
         if self._descriptor < 0:
             return ""
-        os.close(self._descriptor)
         part = self.path.with_name(self.path.name + PART)
-        if not self._audio_bytes:
-            part.unlink(missing_ok=True)
+        try:
+            os.close(self._descriptor)
+            if not self._audio_bytes:
+                part.unlink(missing_ok=True)
+                return ""
+            part.rename(self.path)
+        except OSError as error:  # somebody took the file, or the folder, away
+            self._fail(error)
             return ""
-        part.rename(self.path)
         return str(self.path)
 
     def _fail(self, error: OSError) -> None:

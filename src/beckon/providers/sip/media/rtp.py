@@ -28,8 +28,3 @@ def plain(packet: bytes) -> bytes | None:
     if start > end:
         return None
     return bytes([PLAIN]) + packet[1:HEADER_BYTES] + packet[start:end]
-
-
-def newer(one: int, other: int, bits: int = 16) -> bool:
-    """Whether a counter that wraps around is ahead of another."""
-    return 0 < (one - other) & ((1 << bits) - 1) < 1 << (bits - 1)

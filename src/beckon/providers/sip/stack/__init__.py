@@ -1,5 +1,5 @@
 """The SIP process: dialogs, registrations, passwords. It knows no media: session descriptions pass through as text.
 
-``sippy_stack`` is the only module that knows sippy; ``exchange`` joins it to the server; ``registrar``, ``digest`` and
-``access`` decide who may register and call.
+``sippy_stack`` mends sippy, ``dialogs`` and ``loop`` use it, and nothing else knows it; ``exchange`` joins them to the
+server; ``registrar``, ``digest`` and ``access`` decide who may register and call.
 """

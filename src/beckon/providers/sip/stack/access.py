@@ -8,6 +8,10 @@ import msgspec
 from beckon.providers.sip.settings import SipSettings
 from beckon.providers.sip.stack.digest import Digest, Proof
 
+#: Wrong passwords from one address within this time, after which it waits for its end.
+_GUESSES_MAX, _GUESSES_S = 20, 60.0
+_GUESSERS_MAX = 10_000
+
 
 class Admitted(msgspec.Struct, frozen=True):
     """Somebody may: where from, and with which number."""
@@ -24,12 +28,34 @@ class Denied(msgspec.Struct, frozen=True):
     challenge: str = ""
 
 
+class Guesses:
+    """Wrong passwords by the address that they came from: who has guessed too often waits."""
+
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self._now_s = now_s
+        self._wrong: dict[str, tuple[int, float]] = {}
+
+    def too_many(self, host: str) -> bool:
+        """Whether nothing from there is weighed for now."""
+        count, since_s = self._wrong.get(host, (0, 0.0))
+        return count >= _GUESSES_MAX and self._now_s() - since_s < _GUESSES_S
+
+    def wrong(self, host: str) -> None:
+        """One more from there."""
+        now_s = self._now_s()
+        if len(self._wrong) >= _GUESSERS_MAX:
+            self._wrong = {each: kept for each, kept in self._wrong.items() if now_s - kept[1] < _GUESSES_S}
+        count, since_s = self._wrong.get(host, (0, now_s))
+        self._wrong[host] = (count + 1, since_s) if now_s - since_s < _GUESSES_S else (1, now_s)
+
+
 class Access:
     """The phones, trunks and networks of the settings."""
 
     def __init__(self, settings: SipSettings, now_s: Callable[[], float]) -> None:
         self._settings = settings
         self._digest = Digest(settings.realm, now_s)
+        self._guesses = Guesses(now_s)
         self._open = tuple(IPv4Network(each) for each in settings.open_to)
         self._trunks = tuple(
             (name, tuple(IPv4Network(each) for each in trunk.allow)) for name, trunk in settings.trunks.items()
@@ -48,6 +74,8 @@ class Access:
                 return Admitted(name, asserted or caller)
         if caller not in self._settings.phones and any(address in network for network in self._open):
             return Admitted("open", caller)
+        if self._guesses.too_many(host):
+            return Denied(403, "Forbidden")
         proof, user = self._digest.check(authorization, "INVITE", self._password)
         if proof is Proof.RIGHT:
             phone = self._settings.phones.get(user)
@@ -56,6 +84,7 @@ class Access:
                 return Admitted(f"phone:{user}", phone.number or user)
             return Admitted(self._incoming[user][0], asserted or caller)
         if proof is Proof.WRONG:
+            self._guesses.wrong(host)
             return Denied(403, "Forbidden")
         if (
             caller in self._settings.phones
@@ -67,12 +96,15 @@ class Access:
             return Denied(407, "Proxy Authentication Required", self._digest.challenge(stale=proof is Proof.STALE))
         return Denied(403, "Forbidden")
 
-    def registers(self, user: str, authorization: str) -> Admitted | Denied:
+    def registers(self, host: str, user: str, authorization: str) -> Admitted | Denied:
         """Who may register: a phone, as itself."""
+        if self._guesses.too_many(host):
+            return Denied(403, "Forbidden")
         proof, name = self._digest.check(authorization, "REGISTER", self._phone_password)
         if proof is Proof.RIGHT and name == user:
             return Admitted(f"phone:{user}", user)
         if proof in (Proof.RIGHT, Proof.WRONG):
+            self._guesses.wrong(host)
             return Denied(403, "Forbidden")
         return Denied(401, "Unauthorized", self._digest.challenge(stale=proof is Proof.STALE))
 

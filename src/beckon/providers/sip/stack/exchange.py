@@ -11,12 +11,15 @@ from beckon.providers.sip import wire
 from beckon.providers.sip.link import Link
 from beckon.providers.sip.settings import SipSettings, TrunkSettings
 from beckon.providers.sip.stack.access import Access, Denied
+from beckon.providers.sip.stack.dialogs import Dialog, DialogEars
+from beckon.providers.sip.stack.loop import Headers, Refusal, SipLoop
 from beckon.providers.sip.stack.registrar import EXPIRES_MAX, EXPIRES_MIN, EXPIRES_USUAL, Registrar
-from beckon.providers.sip.stack.sippy_stack import Dialog, DialogEars, Headers, Refusal, SipLoop
 
 #: How long goodbyes may take before the process ends all the same.
 _GOODBYE_S = 2.0
 _LOOK_S = 0.05
+#: Routers forget a UDP way after half a minute.
+_KEEP_OPEN_S = 25.0
 #: How often a trunk's name is looked up.
 _RESOLVE_S = 300.0
 _REASONS = {
@@ -71,8 +74,15 @@ class Exchange:
             Thread(target=self._resolve, args=(name, trunk), daemon=True).start()
             if trunk.register:
                 self._loop.after(_LOOK_S, lambda name=name, trunk=trunk: self._register_at(name, trunk))  # type: ignore[misc]
+        self._loop.after(_KEEP_OPEN_S, self._keep_open)
         self._link.tell(wire.Ready(self._loop.address[1]))
         self._loop.run(self._every_turn)
+
+    def _keep_open(self) -> None:
+        """Let something pass, so that routers between us and the phones keep the way open."""
+        for address in self._registrar.addresses():
+            self._loop.send(b"\r\n\r\n", address)
+        self._loop.after(_KEEP_OPEN_S, self._keep_open)
 
     def close_soon(self) -> None:
         """Close at the loop's next turn: what a signal may ask for."""
@@ -129,7 +139,7 @@ class Exchange:
     def registers(self, headers: Headers) -> Refusal:
         """Decide about a registration."""
         user = headers.to_user
-        decided = self._access.registers(user, headers.authorization)
+        decided = self._access.registers(headers.host, user, headers.authorization)
         if isinstance(decided, Denied):
             return _refusal(decided, "WWW-Authenticate")
         seconds = headers.expires if headers.expires >= 0 else EXPIRES_USUAL

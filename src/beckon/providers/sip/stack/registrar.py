@@ -33,6 +33,11 @@ class Registrar:
         else:
             self._bindings[user] = Binding(contact, host, port, self._now_s() + seconds)
 
+    def addresses(self) -> list[tuple[str, int]]:
+        """Where all phones are."""
+        now_s = self._now_s()
+        return [(each.host, each.port) for each in self._bindings.values() if each.until_s > now_s]
+
     def find(self, user: str) -> Binding | None:
         """Where the phone is now."""
         binding = self._bindings.get(user)

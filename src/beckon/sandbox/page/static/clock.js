@@ -30,7 +30,7 @@ export class Clock {
 
   preview() {
     const hours = Number(this.slider.value);
-    this.output.textContent = hours ? `+${hours} h` : "";
+    this.output.textContent = !hours ? "" : hours % 24 || hours < 72 ? `+${hours} h` : `+${hours / 24} d`;
   }
 
   async release() {

@@ -1,5 +1,6 @@
-// The demo's page: one stream says that something changed, one question gets all regions anew, and only what differs is
-// put in its place. Acts are posted; their answers come back through the stream like everything else.
+// The demo's page, whatever its scene: one stream says that something changed, one question gets all regions anew, and
+// only what differs is put in its place. Acts are posted; their answers come back through the stream like everything else.
+// A scene's script calls `begin` with what is its own: how its story goes, and what a click in its part does.
 
 import { toast } from "../web/js/toast.js";
 import { Handset } from "./handset.js";
@@ -8,17 +9,18 @@ import { Clock } from "./clock.js";
 
 const csrf = document.querySelector("meta[name=csrf]").content;
 const shown = new Map();
-const state = { visit: "", run: "", contact: "", last: null };
+const scene = document.body.dataset.scene;
+export const state = { who: "", run: "", contact: "", last: null };
 const waiters = new Set();
 
 export const $ = (selector, root = document) => root.querySelector(selector);
 export const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 
-async function act(name, fields = {}) {
+export async function act(name, fields = {}) {
   const answer = await fetch(`/sandbox/act/${name}`, {
     method: "POST",
     headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf },
-    body: JSON.stringify({ visit: state.visit, ...fields }),
+    body: JSON.stringify({ scene, who: state.who, ...fields }),
   });
   const said = await answer.json().catch(() => ({}));
   if (!answer.ok) {
@@ -47,16 +49,16 @@ async function look() {
   }
   asking = true;
   try {
-    const { visit, run } = state;
-    const query = new URLSearchParams({ visit, run });
+    const { who, run } = state;
+    const query = new URLSearchParams({ scene, who, run });
     const answer = await fetch(`/sandbox/state?${query}`);
     if (answer.status === 403) {
       location.reload();
       return;
     }
     const seen = answer.ok ? await answer.json() : null;
-    // Another visit was chosen while this answer was on its way: it is about the one before.
-    if (seen && state.visit === visit && state.run === run) show(seen);
+    // Somebody else was chosen while this answer was on its way: it is about the one before.
+    if (seen && state.who === who && state.run === run) show(seen);
   } catch {
     // The server is gone: the stream comes back when it does, and asks again.
   } finally {
@@ -69,7 +71,7 @@ async function look() {
 }
 
 function show(seen) {
-  state.visit = seen.visit;
+  state.who = seen.who;
   state.last = seen;
   for (const [name, html] of Object.entries(seen.regions)) put(name, html);
   if (state.contact !== seen.contact) team(seen.contact);
@@ -84,6 +86,7 @@ function put(name, html) {
   const first = !shown.has(name);
   shown.set(name, html);
   const region = $(`[data-region="${name}"]`);
+  if (!region) return;
   const focused = region.contains(document.activeElement) ? pathTo(document.activeElement) : null;
   const open = $$("details[open]", region).map((one) => one.dataset.mail || one.id);
   const known = new Set($$("[data-id]", region).map((one) => one.dataset.id));
@@ -98,7 +101,7 @@ function put(name, html) {
 }
 
 function pathTo(element) {
-  for (const name of ["data-visit", "data-event", "data-has", "data-fault", "data-run", "data-tap"]) {
+  for (const name of ["data-who", "data-event", "data-item", "data-use", "data-return", "data-has", "data-fault", "data-run", "data-tap"]) {
     const value = element.getAttribute(name);
     if (value) {
       const field = element.dataset.field ? `[data-field="${element.dataset.field}"]` : "";
@@ -133,44 +136,35 @@ function team(contact) {
   frame.src = contact ? `/console/conversations/${contact}` : "about:blank";
 }
 
-// The business system.
+// What was sent to the server last, and its answer: change it and send it again.
 
-function answered(said) {
+export function answered(said) {
   const body = $("#sent-body");
   body.value = said.sent;
   body.scrollTop = 0;
   const badge = document.createElement("span");
   badge.className = "badge";
-  const fine = said.status < 300;
+  const fine = said.fine ?? said.status < 300;
   const twice = Boolean(said.body?.duplicate);
   badge.dataset.tone = !fine ? "bad" : twice ? "warn" : "good";
-  badge.textContent = !fine ? `${said.status}: ${said.body?.detail ?? "refused"}` : twice ? `${said.status} · known before` : `${said.status} Accepted`;
+  badge.textContent = !fine ? `${said.status}: ${said.why ?? said.body?.detail ?? "refused"}` : twice ? `${said.status} · known before` : `${said.status} ${said.status === 202 ? "Accepted" : "OK"}`;
   badge.title = JSON.stringify(said.body);
   $("#sent-answer").replaceChildren(badge);
   for (const id of ["#sent-send", "#sent-new-id"]) $(id).disabled = false;
 }
 
-async function send(event) {
-  answered(await act("event", { event }));
-}
-
 // What a person does ends the story that plays itself; what the story does is not trusted in this sense.
 for (const kind of ["click", "change"]) {
   document.addEventListener(kind, (event) => {
-    if (event.isTrusted && event.target.closest?.("[data-visit], [data-event], [data-has], [data-tap], [data-fault], #sent")) {
-      story.takenOver();
+    if (event.isTrusted && event.target.closest?.(".business button, .business form, .business select, .app button, [data-has], [data-fault]")) {
+      story?.takenOver();
     }
   }, { capture: true });
 }
 
 document.addEventListener("click", async (event) => {
-  const visit = event.target.closest("[data-visit]");
-  if (visit) return choose(visit.dataset.visit);
-  const button = event.target.closest("[data-event]");
-  if (button) {
-    button.classList.add("is-pressed");
-    return send(button.dataset.event).catch(() => {});
-  }
+  const who = event.target.closest("[data-who]");
+  if (who) return choose(who.dataset.who);
   const run = event.target.closest("[data-run]");
   if (run) {
     state.run = run.dataset.run;
@@ -182,8 +176,8 @@ document.addEventListener("click", async (event) => {
   if (part) return panel(part.dataset.show);
 });
 
-function choose(visit) {
-  state.visit = visit;
+export function choose(who) {
+  state.who = who;
   state.run = "";
   handset.forget();
   return look();
@@ -201,7 +195,7 @@ document.addEventListener("change", (event) => {
 $("#sent").addEventListener("submit", async (event) => {
   event.preventDefault();
   try {
-    answered(await act("send", { body: $("#sent-body").value }));
+    (own.told ?? answered)(await act("send", { body: $("#sent-body").value }));
   } catch {
     // The toast has said it.
   }
@@ -211,7 +205,7 @@ $("#sent-new-id").addEventListener("click", () => {
   const body = $("#sent-body");
   try {
     const written = JSON.parse(body.value);
-    written.id = `evt_${crypto.randomUUID().replaceAll("-", "").slice(0, 20)}`;
+    own.newId(written);
     body.value = JSON.stringify(written, null, 2);
   } catch {
     toast("This is no JSON", "bad");
@@ -279,8 +273,17 @@ export function until(holds, patience_ms = 30_000) {
 }
 
 const clock = new Clock(act);
-const handset = new Handset(act, () => state);
-const story = new Story({ act, choose, handset, panel, until, state, send });
+export const handset = new Handset(act, () => state);
+let story;
+let own;
+
+// What is the scene's own: `steps(story)`, who the story is about, `newId(request)`, and what happens on `shown(seen)`.
+export function begin(parts) {
+  own = parts;
+  story = new Story({ act, choose, clock, handset, panel, until, own });
+  if (own.shown) waiters.add(own.shown);
+  listen();
+}
 
 function listen() {
   const source = new EventSource("/sandbox/live");
@@ -291,4 +294,3 @@ function listen() {
 }
 
 for (const region of $$("[data-region]")) if (region.dataset.scroll === "end") region.scrollTop = region.scrollHeight;
-listen();

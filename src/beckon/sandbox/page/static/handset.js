@@ -11,8 +11,9 @@ export class Handset {
     this.note = document.querySelector("#notification");
     this.browser = document.querySelector("#browser");
     this.frame = document.querySelector("#browser-frame");
-    this.app = "oem_app";
+    this.app = this.root.dataset.app;
     this.told = "";
+    this.toldMs = 0;
     this.unseen = {};
     this.root.addEventListener("click", (event) => this.clicked(event));
     this.root.addEventListener("submit", (event) => this.wrote(event));
@@ -23,6 +24,7 @@ export class Handset {
   // Another customer, or the same with another set of apps: nothing was seen yet.
   forget() {
     this.told = "";
+    this.toldMs = 0;
     this.close();
     this.note.hidden = true;
   }
@@ -34,7 +36,7 @@ export class Handset {
       const count = button.querySelector(".app-count");
       count.hidden = !seen.unseen[app];
       count.textContent = seen.unseen[app] ?? "";
-      button.toggleAttribute("data-off", !seen.has.includes(app));
+      button.toggleAttribute("data-off", !seen.has.includes(app) && !button.hasAttribute("data-own"));
     }
     const news = seen.news;
     if (!news) {
@@ -43,8 +45,10 @@ export class Handset {
     }
     if (this.looking(news.app)) {
       this.looked();
-    } else if (news.id !== this.told) {
+    } else if (news.id !== this.told && news.at_ms >= this.toldMs) {
+      // An older one that was left unread is no news.
       this.told = news.id;
+      this.toldMs = news.at_ms;
       this.notify(news);
     }
   }

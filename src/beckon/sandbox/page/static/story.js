@@ -1,4 +1,5 @@
-// The story plays itself: each step has a caption, lights the part where it happens, and waits for what is to be seen.
+// A story plays itself: each step has a caption, lights the part where it happens, and waits for what is to be seen.
+// Its steps are the scene's: { where, words, does, before, after }.
 
 import { toast } from "../web/js/toast.js";
 
@@ -42,10 +43,11 @@ export class Story {
     this.label("Stop", false);
     try {
       await this.act("reset");
+      await this.own.before?.(this);
       this.handset.forget();
       this.handset.root.dataset.awake = "no";
-      await this.choose("v1");
-      for (const step of this.steps()) {
+      await this.choose(this.own.about);
+      for (const step of this.own.steps(this)) {
         this.say(step.words, step.where);
         await this.pause(step.before ?? 900);
         await step.does();
@@ -58,18 +60,13 @@ export class Story {
     }
   }
 
-  steps() {
-    const done = (seen) => (seen.regions.story.match(/data-state="done"/g) || []).length;
-    return [
-      { where: "business", words: "A · The workshop’s system says checkin.start: one event, posted to Beckon.", does: () => this.press('[data-event="checkin"]', () => this.send("checkin")) },
-      { where: "line", words: "B · The maker’s app is the first channel that can reach Anna. Each choice keeps its reason.", does: () => this.until((seen) => done(seen) >= 2) },
-      { where: "customer", words: "C · Anna’s phone is notified.", does: () => this.until((seen) => done(seen) >= 3), after: 1_800 },
-      { where: "customer", words: "D · She opens the message: the invitation, with its button.", does: async () => { this.handset.open("oem_app"); await this.until((seen) => done(seen) >= 4); } },
-      { where: "customer", words: "E · The button opens the check-in app of the workshop.", does: () => this.tap(), after: 1_600 },
-      { where: "customer", words: "F · Two minutes: contact, mileage, wishes, key, consent.", does: () => this.fillIn(), after: 1_800 },
-      { where: "team", words: "G · checkin.finished comes home: the results stand in the conversation.", does: () => this.until((seen) => done(seen) >= 7) },
-      { where: "team", words: "H · The service advisors’ inbox is told. Now it is your turn: take the app away, or break a provider.", does: () => this.until((seen) => done(seen) >= 8), after: 5_000 },
-    ];
+  // How many of the story's steps are lit as done.
+  done(count) {
+    return this.until((seen) => (seen.regions.story.match(/data-state="done"/g) || []).length >= count);
+  }
+
+  drag(ms) {
+    return this.clock.drag(ms);
   }
 
   say(words, where) {
@@ -114,24 +111,6 @@ export class Story {
 
   get page() {
     return this.handset.frame.contentDocument;
-  }
-
-  // Anna types and taps, as anybody would.
-  async fillIn() {
-    await this.forward("a.button[data-kind=primary]");
-    await this.forward("[name=go][value=next]");
-    await this.type("[name=mileage]", "45 300");
-    await this.forward("[name=go][value=next]");
-    this.check("[name=wish][value=wash]");
-    this.check("[name=wish][value=noise]");
-    await this.type("[name=note]", "A rattle at the front, above 80 km/h.");
-    await this.forward("[name=go][value=next]");
-    this.check("[name=key_drop][value=box]");
-    await this.forward("[name=go][value=next]");
-    this.check("[name=terms]");
-    this.check("[name=updates]");
-    await this.forward("[name=go][value=next]");
-    await this.forward("[name=go][value=next]");
   }
 
   async forward(selector) {

@@ -1,0 +1,62 @@
+"""Asking: how doors, pages and flows change something: an event, decided by its turn, answered from there."""
+
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from beckon.core.errors import BeckonError, Misconfigured, Refused, Unavailable, Unsupported
+from beckon.core.event import Event
+from beckon.core.ids import fresh
+from beckon.journeys.part import JourneyParts
+
+#: How long an answer may take, in seconds.
+ANSWER_S = 15.0
+REQUEST_ID_MAX = 200
+_KINDS: dict[str, type[BeckonError]] = {
+    "refused": Refused,
+    "unavailable": Unavailable,
+    "unsupported": Unsupported,
+    "misconfigured": Misconfigured,
+}
+
+
+class Asking:
+    """Asks the turn."""
+
+    def __init__(self, parts: JourneyParts) -> None:
+        self._parts = parts
+
+    async def ask(
+        self, workspace: str, type_: str, given: Any, *, source: str, id: str = "", subject: str | None = None
+    ) -> dict[str, Any]:
+        """What the turn answers to ``given``, one of ``asked.ASKED``.
+
+        ``id``: the request's: what was asked under it before, by the same source, has the answer of its first time.
+        Raises what the turn refused it with; ``Refused`` where the id came before with other words.
+        """
+        if len(id) > REQUEST_ID_MAX:
+            raise Refused("request.id", f"a request's id has {REQUEST_ID_MAX} characters at most", field="request_id")
+        event = Event(
+            workspace=workspace,
+            source=f"loyalty/{source}",
+            id=f"{type_[8:]}:{id}" if id else fresh("ask"),
+            type=type_,
+            time_ms=0,
+            data=given,
+            subject=subject,
+        )
+        answer = await self._parts.ask(event, ANSWER_S)
+        if not isinstance(answer, dict):
+            raise Unavailable("loyalty.no_answer", "there was no answer in time; ask again with the same request id")
+        if id and answer.get("mark", "") != given.mark:
+            raise Refused("request.other", "this request id came before with other words", field="request_id")
+        error = answer.get("error")
+        if error is not None:
+            raise _KINDS.get(error["kind"], Refused)(error["code"], error["why"], field=error["field"])
+        return answer
+
+
+def mark_of(given: Any) -> str:
+    """What a request says, digested: the same id must say the same again."""
+    return blake2b(msgspec.json.encode(given), digest_size=8).hexdigest()

@@ -1,0 +1,1 @@
+"""The team's pages for loyalty: members, campaigns, and the box beside a conversation."""
