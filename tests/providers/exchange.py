@@ -68,6 +68,8 @@ class Exchange:
         self.name = name
         self.clock = VirtualClock()
         self.port = 0
+        #: where webhooks go, where that is not our own door.
+        self.hook = ""
         self.phones: dict[str, Phone] = {}
         #: number → answers, rings, busy, no-answer.
         self.fates: dict[str, str] = {}
@@ -89,7 +91,7 @@ class Exchange:
 
     @property
     def hook_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hooks/main/{self.name}"
+        return self.hook or f"http://127.0.0.1:{self.port}/hooks/main/{self.name}"
 
     # People -----------------------------------------------------------------------------------------------------------
 
