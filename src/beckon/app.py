@@ -47,7 +47,7 @@ from beckon.store.database import Database, open_database
 from beckon.store.migrations import migrate
 from beckon.store.postgres import PostgresEngine
 from beckon.store.sqlite import SqliteEngine
-from beckon.telephony.switch import Listener, Switch, SwitchOffer
+from beckon.telephony.switch import Asking, Listener, Switch, SwitchOffer
 from beckon.web import problems, static
 from beckon.web.bodies import Receive
 from beckon.web.live import Hub
@@ -97,6 +97,8 @@ class Beckon:
         self.sessions = Sessions(self.database, self.clock)
         self.connections = PooledConnections()
         self.hooks: dict[tuple[str, str], hooks.Hook] = {}
+        #: switches that ask for their instructions by webhooks
+        self._asking: dict[tuple[str, str], Asking] = {}
         self.wheel = Wheel(
             database=self.database,
             journal=self.journal,
@@ -321,7 +323,9 @@ class Beckon:
     async def _ask(self, event: Event, timeout_s: float) -> Json:
         return await ask(self.wheel, self.intake, event, timeout_s)
 
-    def _switch(self, name: str, fields: Mapping[str, object], folder: Path, listener: Listener) -> Switch:
+    def _switch(
+        self, workspace: str, name: str, fields: Mapping[str, object], folder: Path, listener: Listener
+    ) -> Switch:
         offers = found_switches() if self._switches is None else self._switches
         offer = offers.get(name)
         if offer is None:
@@ -332,10 +336,15 @@ class Beckon:
             )
         if "folder" in offer.settings.__struct_fields__:
             fields = {**fields, "folder": str(folder / str(fields.get("folder", "")))}
+        if "hook_url" in offer.settings.__struct_fields__:
+            fields = {"hook_url": f"{self.settings.address}/hooks/{workspace}/{name}", **fields}
         try:
-            return offer.open(msgspec.convert(fields, offer.settings), self.clock, listener)
+            switch = offer.open(msgspec.convert(fields, offer.settings), self.clock, listener)
         except msgspec.ValidationError as error:
             raise Misconfigured("switch.settings", f"beckon.yaml, telephony.switch.{name}: {error}") from error
+        if isinstance(switch, Asking):
+            self._asking[workspace, name] = switch
+        return switch
 
     async def _allow(self, authorization: str, scope: str) -> Allowed:
         key = await self.keys.check(authorization, scope)
@@ -359,7 +368,7 @@ class Beckon:
         routes: list[BaseRoute] = [
             Route("/healthz", self._health, methods=["GET"]),
             Route("/", self._home, methods=["GET"]),
-            *hooks.routes(self.hooks, self.intake, self.clock, self.settings.address),
+            *hooks.routes(self.hooks, self.intake, self.clock, self.settings.address, self._asking),
             *of_journeys,  # before the API: that one says of everything else under /v1 that there is nothing
             *api.routes(
                 ApiParts(

@@ -1,6 +1,7 @@
 """One suite for every switch: what its folder offers, and what ``Switch`` promises whoever commands it.
 
-Live on the built-in switch and the one in memory; on Asterisk and FreeSWITCH with what real ones have said.
+Live on the built-in switch and the one in memory; on Asterisk and FreeSWITCH with what real ones have said; on Twilio
+and jambonz with their webhooks and REST on loopback.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -22,8 +23,10 @@ from tests.providers.asterisk import recorded as asterisk
 from tests.providers.asterisk import test_asterisk
 from tests.providers.freeswitch import recorded as freeswitch
 from tests.providers.freeswitch import test_freeswitch
+from tests.providers.jambonz.twin import a_jambonz
 from tests.providers.sip.conftest import open_settings
 from tests.providers.sip.phone import SoftPhone
+from tests.providers.twilio_voice.twin import a_twilio
 
 OFFERED = sorted(found_switches())
 
@@ -85,7 +88,22 @@ async def a_freeswitch(folder: Path) -> AsyncIterator[On]:
         yield On(heard.switch, heard.events, heard.until)
 
 
-SWITCHES = {"fake": fake, "sip": sip, "asterisk": an_asterisk, "freeswitch": a_freeswitch}
+@asynccontextmanager
+async def by_document(vendor: Any) -> AsyncIterator[On]:
+    async with vendor() as (exchange, heard):
+        exchange.call_in("+32470000001", "+3221234567")
+        await heard.until(lambda: heard.of(LegOffered))
+        yield On(heard.switch, heard.events, heard.until)
+
+
+SWITCHES = {
+    "fake": fake,
+    "sip": sip,
+    "asterisk": an_asterisk,
+    "freeswitch": a_freeswitch,
+    "twilio_voice": lambda folder: by_document(a_twilio),
+    "jambonz": lambda folder: by_document(a_jambonz),
+}
 
 
 @pytest.fixture(params=sorted(SWITCHES))

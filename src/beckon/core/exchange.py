@@ -32,3 +32,13 @@ class Connections(Protocol):
         ``connect_s``: how long connecting may take, where that is less; 0: it isn't told apart.
         """
         ...
+
+
+class WebhookRequest(msgspec.Struct, kw_only=True, frozen=True):
+    """What a provider posted to ``/hooks/{provider}``, untouched. ``url`` is the public one, as the provider has it."""
+
+    method: str
+    url: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes

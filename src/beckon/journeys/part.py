@@ -193,8 +193,9 @@ class JourneyParts(msgspec.Struct, frozen=True, kw_only=True):
     allow: Callable[[str, str], Awaitable[Allowed]]
     #: a page of the console for signed-in people: (view) → endpoint; what it posts carries the CSRF token.
     signed: Callable[[Callable[[Any], Awaitable[Response]]], Callable[[Request], Awaitable[Response]]]
-    #: (switch's name, its settings, where it keeps its files, who listens) → a switch. Raises ``Misconfigured``.
-    switch: Callable[[str, Mapping[str, object], Path, Listener], Switch]
+    #: (workspace, switch's name, its settings, where it keeps its files, who listens) → a switch. Raises
+    #: ``Misconfigured``.
+    switch: Callable[[str, str, Mapping[str, object], Path, Listener], Switch]
     #: how the outside reaches this server, without a slash at its end.
     address: str
     #: signs links.

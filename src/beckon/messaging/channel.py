@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 import msgspec
 
 from beckon.core.event import Event
-from beckon.core.exchange import Connections, Reply
+from beckon.core.exchange import Connections, Reply, WebhookRequest
 from beckon.core.message import Handed, Outbound
 
 __all__ = [
@@ -68,16 +68,6 @@ class Subscribable(Protocol):
     def takes(self, address: str) -> bool:
         """Whether this is an address that we would send to."""
         ...
-
-
-class WebhookRequest(msgspec.Struct, kw_only=True, frozen=True):
-    """What a provider posted to ``/hooks/{provider}``, untouched. ``url`` is the public one, as the provider has it."""
-
-    method: str
-    url: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: bytes
 
 
 class WebhookReply(msgspec.Struct, kw_only=True, frozen=True):

@@ -5,10 +5,12 @@ Pure, and the only module of this package that the folders may share.
 
 import hmac
 import re
+from base64 import b64encode
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -31,6 +33,8 @@ REPLAY_WINDOW_S = 300
 _AHEAD_MS_MAX = 300_000
 #: A provider that asks for a longer pause than this is asked again after it all the same.
 _RETRY_AFTER_S_MAX = 3_600.0
+
+_PORTS = {"https": 443, "http": 80}
 
 _DIGITS = re.compile(r"\+?\d(?:[\s().-]*\d){4,}")
 _ADDRESSES = re.compile(r"[^\s<>@]{1,64}@[^\s<>@]{1,255}")
@@ -116,6 +120,33 @@ def check_timed_signature(given: str, secret: str, body: bytes, now_ms: int, win
 def check_signature_of(request: WebhookRequest, secret: str, now_ms: int) -> None:
     """Check the ``X-Beckon-Signature`` of a webhook in our own scheme. Raises ``Refused``."""
     check_timed_signature(request.headers.get("x-beckon-signature", ""), secret, request.body, now_ms, REPLAY_WINDOW_S)
+
+
+def check_form_signature(given: str, url: str, fields: list[tuple[str, str]], secret: str) -> None:
+    """Raise ``Refused`` unless the form that was posted to this URL was signed with this secret."""
+    # Each is compared: behind a proxy the URL is signed with its port or without it.
+    if not sum([equal(given, form_signature(spelt, fields, secret)) for spelt in _spellings(url)]):
+        raise forged()
+
+
+def form_signature(url: str, fields: list[tuple[str, str]], secret: str) -> str:
+    """A signed form, as Twilio and those like it sign one: HMAC-SHA1 over the URL and the sorted fields, base64."""
+    signed = url + "".join([name + value for name, value in sorted(set(fields))])
+    return b64encode(hmac.digest(secret.encode(), signed.encode("utf-8", "replace"), "sha1")).decode()
+
+
+def _spellings(url: str) -> tuple[str, str]:
+    """The URL without and with its port."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return url, url
+    host = parts.netloc.rpartition("@")[2]
+    bare = host.rpartition(":")[0] if port is not None else host
+    ported = f"{bare}:{port or _PORTS.get(parts.scheme, 443)}"
+    rest = url.partition("://")[2][len(parts.netloc) :]
+    return f"{parts.scheme}://{bare}{rest}", f"{parts.scheme}://{ported}{rest}"
 
 
 def forged() -> Refused:

@@ -17,11 +17,13 @@ from beckon.core.errors import BeckonError
 from beckon.core.ids import fresh
 from beckon.telephony import orders as order
 from beckon.telephony.advance import Advance, CallEvent, Late, Stopped, advance, begin, begin_out
-from beckon.telephony.call import About, Call, CallRecord, record_of
+from beckon.telephony.call import About, Call, CallRecord, Typing, record_of
 from beckon.telephony.questions import Questions
 from beckon.telephony.script import Script
 from beckon.telephony.switch import (
+    Asking,
     KeyPressed,
+    Keys,
     LegAnswered,
     LegEnded,
     LegHeld,
@@ -94,6 +96,7 @@ class Calls:
         self._calls_max = calls_max
         self._command_s = command_s
         self._switch: Switch | None = None
+        self._asking: Asking | None = None
         self._running: dict[str, _Running] = {}
         #: the caller's leg, which the switch has named → call.
         self._by_leg: dict[str, str] = {}
@@ -103,6 +106,7 @@ class Calls:
     def use(self, switch: Switch) -> None:
         """Command this switch from now on."""
         self._switch = switch
+        self._asking = switch if isinstance(switch, Asking) else None
 
     @property
     def under_way(self) -> tuple[Call, ...]:
@@ -247,6 +251,8 @@ class Calls:
 
     async def _carry(self, running: _Running, step: Advance) -> None:
         """Command the switch; what it can't do comes back as an event."""
+        if self._asking is not None:
+            self._asking.expect(step.call.leg, _wanted_keys(step.call))
         for wanted in step.orders:
             if isinstance(wanted, order.Ask):
                 task = asyncio.create_task(self._ask(running, wanted, step.call))
@@ -360,6 +366,15 @@ def _put(running: _Running, event: CallEvent | None, call_id: str) -> None:
         running.events.put_nowait(event)
     except asyncio.QueueFull:
         log.error("the call %s has more than %d events waiting; one is lost", call_id, EVENTS_MAX)
+
+
+def _wanted_keys(call: Call) -> Keys | None:
+    """The keys that a call waits for; None: none in particular."""
+    stage = call.stage
+    if not isinstance(stage, Typing):
+        return None
+    left = max(1, stage.keys_max - len(stage.keys))
+    return Keys(keys_max=left, until=stage.until, between_s=stage.between_ms / 1_000)
 
 
 def _put_failure(running: _Running, wanted: order.Order, at_ms: int, why: str, call_id: str) -> None:

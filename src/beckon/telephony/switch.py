@@ -15,11 +15,12 @@ returns at once. Every leg that was offered or dialled gets exactly one ``LegEnd
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
 from beckon.core.clock import Clock
+from beckon.core.exchange import Reply, WebhookRequest
 
 #: The longest id that a command may choose: letters, digits, ``_``, ``-``, ``.``.
 ID_CHARS_MAX = 64
@@ -333,6 +334,29 @@ class Switch(Protocol):
 
     async def hang_up(self, leg: str, cause: Cause = "normal") -> None:
         """End a leg at whatever stage it is; one that has ended already is no error."""
+        ...
+
+
+class Keys(msgspec.Struct, frozen=True, kw_only=True):
+    """Which keys are wanted next."""
+
+    keys_max: int = 1
+    #: the key that ends them; empty: none does
+    until: str = ""
+    #: how long the next one is waited for
+    between_s: float = 5.0
+
+
+@runtime_checkable
+class Asking(Protocol):
+    """What a switch ``by_document`` is besides: its vendor asks by webhooks at ``/hooks/{workspace}/{name}``."""
+
+    async def asked(self, request: WebhookRequest) -> Reply:
+        """Answer one webhook. Raises ``Refused`` when it is forged."""
+        ...
+
+    def expect(self, leg: str, keys: Keys | None) -> None:
+        """Say which keys a script wants from this leg: they come at once. None: any key, each for itself."""
         ...
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as some
 
 from beckon.core.errors import Refused
 from beckon.messaging.channel import WebhookReply, WebhookRequest
+from beckon.providers.provider import form_signature as signature
 from beckon.providers.twilio_sms import read_webhook
 from beckon.providers.twilio_sms.payloads import Settings
-from beckon.providers.twilio_sms.webhook import signature
 
 NOW_MS = 1_790_000_000_000
 SETTINGS = Settings(account_sid="AC00000000000000000000000000000001", auth_token="secret", from_number="+3225550101")

@@ -74,7 +74,7 @@ class Switchboard:
             self.calls = open_calls(
                 self._parts, self._library, self._library.outside, self._dialects, self._finish, started=self._started
             )
-            self.switch = self._parts.switch(name, fields, self.folder, self._listen)
+            self.switch = self._parts.switch(self._library.workspace, name, fields, self.folder, self._listen)
             self.calls.use(self.switch)
             await self.switch.start()
             self._open = True

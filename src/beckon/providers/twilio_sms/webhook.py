@@ -3,21 +3,18 @@
 STOP and START come as messages like any other: consent is decided elsewhere. Twilio is answered with an empty TwiML.
 """
 
-import hmac
-from base64 import b64encode
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from beckon.core.errors import Misconfigured, Refused
 from beckon.core.event import Event
 from beckon.messaging.channel import WebhookReply, WebhookRequest
-from beckon.providers.provider import ID_MAX, NAME_MAX, Says, as_id, check_size, equal, forged
+from beckon.providers.provider import ID_MAX, NAME_MAX, Says, as_id, check_form_signature, check_size
 from beckon.providers.twilio_sms.payloads import NAME, Settings, failure
 
 _SIZE_BYTES_MAX = 262_144
 _FIELDS_MAX = 200
 _MEDIA_MAX = 10
 _EMPTY_TWIML = b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
-_PORTS = {"https": 443, "http": 80}
 
 
 def read_webhook(request: WebhookRequest, settings: Settings, workspace: str, now_ms: int) -> WebhookReply:
@@ -27,9 +24,7 @@ def read_webhook(request: WebhookRequest, settings: Settings, workspace: str, no
         raise Misconfigured(f"{NAME}.settings", "without the setting auth_token no webhook can be trusted")
     fields = _form(request.body)
     given = request.headers.get("x-twilio-signature", "")
-    # Each is compared: behind a proxy Twilio signs the URL with the port or without it.
-    if not sum([equal(given, signature(url, fields, settings.auth_token)) for url in _spellings(request.url)]):
-        raise forged()
+    check_form_signature(given, request.url, fields, settings.auth_token)
     form = dict(fields)
     says = Says(NAME, "sms", settings.account_sid, workspace, now_ms)
     if form.get("AccountSid", settings.account_sid) != settings.account_sid:
@@ -41,31 +36,11 @@ def read_webhook(request: WebhookRequest, settings: Settings, workspace: str, no
     return WebhookReply(events=(event,) if event is not None else (), content_type="text/xml", body=_EMPTY_TWIML)
 
 
-def signature(url: str, fields: list[tuple[str, str]], auth_token: str) -> str:
-    """Twilio's signature: HMAC-SHA1 over the URL and the sorted fields, base64."""
-    signed = url + "".join([name + value for name, value in sorted(set(fields))])
-    return b64encode(hmac.digest(auth_token.encode(), signed.encode("utf-8", "replace"), "sha1")).decode()
-
-
 def _form(body: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_FIELDS_MAX)
     except ValueError:
         raise Refused("webhook.not_form", "the webhook's body is no form") from None
-
-
-def _spellings(url: str) -> tuple[str, str]:
-    """The URL without and with its port."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return url, url
-    host = parts.netloc.rpartition("@")[2]
-    bare = host.rpartition(":")[0] if port is not None else host
-    ported = f"{bare}:{port or _PORTS.get(parts.scheme, 443)}"
-    rest = url.partition("://")[2][len(parts.netloc) :]
-    return f"{parts.scheme}://{bare}{rest}", f"{parts.scheme}://{ported}{rest}"
 
 
 def _receipt(form: dict[str, str], reference: str, says: Says) -> Event | None:
