@@ -60,6 +60,7 @@ class CallPlayer extends HTMLElement {
   #length = 0;
   #ends = new AbortController();
   #frame = 0;
+  #playing;
 
   connectedCallback() {
     if (this.#audio) return;
@@ -177,8 +178,12 @@ class CallPlayer extends HTMLElement {
 
   #show() {
     const playing = !this.#audio.paused && !this.#audio.ended;
-    this.#button.replaceChildren(shape(playing ? PAUSE : PLAY));
-    this.#button.setAttribute("aria-label", playing ? "Pause" : "Play");
+    if (playing !== this.#playing) {
+      // Not at each frame: a finger that is down on the button must find it there when it is lifted.
+      this.#playing = playing;
+      this.#button.replaceChildren(shape(playing ? PAUSE : PLAY));
+      this.#button.setAttribute("aria-label", playing ? "Pause" : "Play");
+    }
     this.#time.textContent = `${clock(this.position)} / ${clock(this.#length)}`;
     this.#wave.setAttribute("aria-valuemax", String(Math.round(this.#length)));
     this.#wave.setAttribute("aria-valuenow", String(Math.round(this.position)));
