@@ -19,8 +19,8 @@ from beckon.store.changes import Changes, Row, Statement
 from beckon.store.database import Query
 
 _READERS = 2
-#: Pages in the log before they go into the main file: 8,000 × 4 KiB = 32 MiB; fewer checkpoints, longer ones.
-_CHECKPOINT_PAGES = 8_000
+#: Pages in the log before they go into the main file: 16,000 × 4 KiB = 64 MiB; fewer checkpoints, longer ones.
+_CHECKPOINT_PAGES = 16_000
 
 
 class SqliteEngine:
@@ -73,7 +73,7 @@ class SqliteEngine:
             except sqlite3.Error as error:
                 raise Misconfigured("store.unreachable", f"SQLite can't open {self.path}: {error}") from error
             connection.execute("PRAGMA synchronous=FULL")
-            connection.execute("PRAGMA cache_size=-16384")
+            connection.execute("PRAGMA cache_size=-32768")
             connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
             self._local.connection = connection
             self._opened.append(connection)
