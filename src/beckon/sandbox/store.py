@@ -60,8 +60,8 @@ class Store:
         if self.fault == "dead":
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"100")]})
             return
-        if self.fault == "slow":
-            await asyncio.sleep(_SLOW_S)
+        if self.fault == "slow" and await _gave_up(receive):
+            return
         status, answer = 200, b"{}"
         if self.fault == "500":
             status, answer = 500, b"Internal Server Error"
@@ -88,3 +88,14 @@ class Store:
         except BeckonError as error:
             return 502, error.why.encode()
         return reply.status, reply.body
+
+
+async def _gave_up(receive: Receive) -> bool:
+    """Whether the asker hung up within the time that a slow system takes."""
+    try:
+        async with asyncio.timeout(_SLOW_S):
+            while (await receive())["type"] != "http.disconnect":
+                pass
+    except TimeoutError:
+        return False
+    return True
