@@ -225,6 +225,20 @@ def icon(kind: str, x: float, y: float, colour: str, size: float = 20) -> str:
     )
 
 
+def straightened(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """A line's points without the corners that are none."""
+    kept = [points[0]]
+    for point in points[1:]:
+        if point != kept[-1]:
+            kept.append(point)
+    straight = [kept[0]]
+    for number in range(1, len(kept) - 1):
+        (ax, ay), (bx, by), (cx, cy) = straight[-1], kept[number], kept[number + 1]
+        if not (ax == bx == cx or ay == by == cy):
+            straight.append((bx, by))
+    return [*straight, kept[-1]] if len(kept) > 1 else kept
+
+
 def _rounded(points: list[tuple[float, float]], radius: float = 12) -> str:
     drawn = f"M{_n(points[0][0])} {_n(points[0][1])}"
     for number in range(1, len(points) - 1):

@@ -8,7 +8,7 @@ what happens on the side (time-out, error) hangs to the right and comes back. So
 from collections.abc import Callable, Sequence
 
 from beckon.core.clock import iso
-from beckon.core.drawing import STYLE, Paper, icon, safe, text_width, wrap
+from beckon.core.drawing import STYLE, Paper, icon, safe, straightened, text_width, wrap
 from beckon.flows import steps as made
 from beckon.flows.card_words import branch_label, card_words
 from beckon.flows.definition import Flow
@@ -236,12 +236,12 @@ class _Artist:
             for (name, inside, way), spine in zip(ways, spines, strict=True):
                 went, why = self._went(step, name), self._why(step, name)
                 entry = [(x, y + card.height), (x, rail), (x + spine, rail), (x + spine, top - 2)]
-                self.paper.edge(_simple(entry), went, arrow=bool(inside), title=why)
+                self.paper.edge(straightened(entry), went, arrow=bool(inside), title=why)
                 way.paint(x + spine, top)
                 if way.flows_out:
                     end = [(x + spine, top + way.height), (x + spine, low), (x, low), (x, y + height)]
                     start = end if inside else [(x + spine, top - 2), *end[1:]]
-                    self.paper.edge(_simple(start), self._came_out(step, name, inside) and self._left_by(step))
+                    self.paper.edge(straightened(start), self._came_out(step, name, inside) and self._left_by(step))
                 self.paper.chip(x + spine, rail + 18, branch_label(step, name), went, why)
             card.paint(x, y)
 
@@ -360,20 +360,6 @@ class _Artist:
             at = iso(entry.at_ms)[:19].replace("T", " ")
             lines.append(f"{at} UTC · {entry.what}" + (f" — {entry.why}" if entry.why else ""))
         return "\n".join(lines) or f"line {step.line}"
-
-
-def _simple(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Without the corners that are none."""
-    kept = [points[0]]
-    for point in points[1:]:
-        if point != kept[-1]:
-            kept.append(point)
-    straight = [kept[0]]
-    for number in range(1, len(kept) - 1):
-        (ax, ay), (bx, by), (cx, cy) = straight[-1], kept[number], kept[number + 1]
-        if not (ax == bx == cx or ay == by == cy):
-            straight.append((bx, by))
-    return [*straight, kept[-1]] if len(kept) > 1 else kept
 
 
 def _tag(x: float, y: float, text: str, colour: str) -> str:

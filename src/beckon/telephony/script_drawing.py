@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from beckon.core.clock import iso
-from beckon.core.drawing import STYLE, Paper, icon, safe, text_width, wrap
+from beckon.core.drawing import STYLE, Paper, icon, safe, straightened, text_width, wrap
 from beckon.telephony import script as made
 from beckon.telephony.call import Decision
 from beckon.telephony.script import Script, Step, Steps
@@ -167,13 +167,13 @@ class _Artist:
             for (name, inside, way), spine in zip(ways, spines, strict=True):
                 went, why = self._went(step, name), self._why(step, name)
                 entry = [(x, y + card.height), (x, rail), (x + spine, rail), (x + spine, top - 2)]
-                self.paper.edge(_simple(entry), went, arrow=bool(inside), title=why)
+                self.paper.edge(straightened(entry), went, arrow=bool(inside), title=why)
                 way.paint(x + spine, top)
                 if way.flows_out:
                     start = top + way.height if inside else top - 2
                     out = [(x + spine, start), (x + spine, low), (x, low), (x, y + height)]
                     came_out = went and (self._left_by(inside[-1]) if inside else self._left_by(step))
-                    self.paper.edge(_simple(out), came_out)
+                    self.paper.edge(straightened(out), came_out)
                 self.paper.chip(x + spine, rail + 18, way_label(step, name), went, why)
             card.paint(x, y)
 
@@ -258,17 +258,3 @@ class _Artist:
             at = iso(one.at_ms)[11:19]
             lines.append(f"{at} UTC · {one.what}" + (f" — {one.why}" if one.why else ""))
         return "\n".join(lines) or f"line {step.line}"
-
-
-def _simple(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Without the corners that are none."""
-    kept = [points[0]]
-    for point in points[1:]:
-        if point != kept[-1]:
-            kept.append(point)
-    straight = [kept[0]]
-    for number in range(1, len(kept) - 1):
-        (ax, ay), (bx, by), (cx, cy) = straight[-1], kept[number], kept[number + 1]
-        if not (ax == bx == cx or ay == by == cy):
-            straight.append((bx, by))
-    return [*straight, kept[-1]] if len(kept) > 1 else kept
