@@ -8,11 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from playwright.async_api import FrameLocator, Locator, Page, expect
+from playwright.async_api import FrameLocator, Locator, Page, Response, expect
 
 from beckon.core.clock import DraggableClock
 from beckon.demo import Stage, staged
@@ -103,6 +103,23 @@ async def test_the_channel_changes_with_what_the_customer_has_and_says_why(page:
     passed = page.locator(".ladder > [data-state=passed]")
     await expect(passed).to_have_text([_words("no account in the app"), _words("no WhatsApp number")])
     await expect(page.locator("[data-open-app=sms] .app-count")).to_have_text("1")
+
+
+async def test_what_is_pressed_is_clicked_though_the_page_changes_meanwhile(page: Page, demo: Stage) -> None:
+    await page.goto(demo.address)
+    beside = await page.context.new_page()
+    await beside.goto(demo.address)
+    await page.get_by_role("button", name="Send service video").hover()
+    await page.mouse.down()
+
+    # in another window the same visit goes on: its line is drawn anew, with all of its buttons
+    async with page.expect_response(_told_of("Invited")):
+        await beside.get_by_role("button", name="Start check-in").click()
+    state = page.locator(".visit[data-chosen] .badge")
+    await expect(state).to_have_text("Planned")
+    await page.mouse.up()
+    await expect(page.locator("#sent-body")).to_have_value(_words('"type": "video.processed"'))
+    await expect(state).to_have_text("Invited")
 
 
 async def test_with_nothing_left_the_team_reads_an_error_message(page: Page, demo: Stage) -> None:
@@ -285,3 +302,12 @@ async def test_the_demo_takes_the_next_port_and_ends_when_it_is_told_to() -> Non
 
 def _words(text: str) -> re.Pattern[str]:
     return re.compile(re.escape(text))
+
+
+def _told_of(words: str) -> Callable[[Response], Awaitable[bool]]:
+    """Whether an answer is the page's next state with these words in it."""
+
+    async def told(response: Response) -> bool:
+        return "/sandbox/state" in response.url and words in await response.text()
+
+    return told

@@ -4,6 +4,7 @@
 
 import { toast } from "../web/js/toast.js";
 import { Handset } from "./handset.js";
+import { whenReleased } from "./pressed.js";
 import { Story } from "./story.js";
 import { Clock } from "./clock.js";
 
@@ -16,11 +17,21 @@ const waiters = new Set();
 export const $ = (selector, root = document) => root.querySelector(selector);
 export const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 
-export async function act(name, fields = {}) {
+// One act after the other, in the order in which they were done: two requests side by side may overtake each other.
+let acts = Promise.resolve();
+
+export function act(name, fields = {}) {
+  const { who } = state;
+  const said = acts.then(() => post(name, { scene, who, ...fields }));
+  acts = said.catch(() => {});
+  return said;
+}
+
+async function post(name, fields) {
   const answer = await fetch(`/sandbox/act/${name}`, {
     method: "POST",
     headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf },
-    body: JSON.stringify({ scene, who: state.who, ...fields }),
+    body: JSON.stringify(fields),
   });
   const said = await answer.json().catch(() => ({}));
   if (!answer.ok) {
@@ -57,8 +68,10 @@ async function look() {
       return;
     }
     const seen = answer.ok ? await answer.json() : null;
-    // Somebody else was chosen while this answer was on its way: it is about the one before.
-    if (seen && state.who === who && state.run === run) show(seen);
+    whenReleased(() => {
+      // Somebody else was chosen while this answer was on its way: it is about the one before.
+      if (seen && state.who === who && state.run === run) show(seen);
+    });
   } catch {
     // The server is gone: the stream comes back when it does, and asks again.
   } finally {
@@ -86,7 +99,8 @@ function put(name, html) {
   const first = !shown.has(name);
   shown.set(name, html);
   const region = $(`[data-region="${name}"]`);
-  if (!region) return;
+  // What the page came with isn't replaced by the same.
+  if (!region || (first && region.innerHTML === written(html))) return;
   const focused = region.contains(document.activeElement) ? pathTo(document.activeElement) : null;
   const open = $$("details[open]", region).map((one) => one.dataset.mail || one.id);
   const known = new Set($$("[data-id]", region).map((one) => one.dataset.id));
@@ -98,6 +112,12 @@ function put(name, html) {
   if (region.dataset.scroll === "end") region.scrollTop = region.scrollHeight;
   if (focused) $(focused, region)?.focus({ preventScroll: true });
   if (name === "flow") towardsNow($(".drawing", region), at);
+}
+
+function written(html) {
+  const page = document.createElement("template");
+  page.innerHTML = html;
+  return page.innerHTML;
 }
 
 function pathTo(element) {
