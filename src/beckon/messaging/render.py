@@ -194,7 +194,7 @@ def _buttons(
             parameters.append(value)
             continue
         url = value.strip()
-        if len(url) > URL_MAX or not url.startswith(_SCHEMES) or any(sign.isspace() for sign in url):
+        if len(url) > URL_MAX or not url.startswith(_SCHEMES) or url.split() != [url]:
             raise Refused("template.url", f"The button {label!r} leads to {url[:80]!r}, which is no web address.")
         if terms is None:
             buttons.append(Button("link", label, link(url)))

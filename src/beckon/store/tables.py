@@ -6,15 +6,15 @@ The migrations hold the truth; ``tests/rooms/store`` compares the two.
 import msgspec
 
 
-class Table(msgspec.Struct, frozen=True):
-    """A table's name, its columns in the order in which rows give them, and how many of the first are its key."""
+class Table(msgspec.Struct, frozen=True, eq=False):
+    """A table's name, its columns in the order in which rows give them, and how many of the first are its key.
+
+    There is one of each: it is found in a dict by what it is, which costs no call.
+    """
 
     name: str
     columns: tuple[str, ...]
     key_columns: int = 1
-
-    def __hash__(self) -> int:
-        return hash(self.name)
 
 
 MARKS = Table("marks", ("name", "value"))
