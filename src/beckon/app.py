@@ -402,7 +402,6 @@ class Beckon:
             },
         )
         starlette.state.clock = self.clock
-        starlette.state.hub = self.hub
         return starlette
 
     async def _accept_one(self, event: Event) -> object:

@@ -1,12 +1,14 @@
 """The console in a real browser: signing in, a thread that lives, a reply, a phone, the keyboard."""
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Error, Page, Route, expect
 
 from beckon.core.delivery import may_follow
 from beckon.inbox.conversation import Conversation, apply
@@ -16,6 +18,7 @@ from beckon.store.database import Database
 from beckon.store.tables import CONVERSATIONS, DELIVERIES, ENTRIES
 from tests.doors.console import story
 from tests.doors.console.site import Site, served
+from tests.kit.switches import until
 
 
 class Live:
@@ -59,6 +62,10 @@ class Live:
         topics = ["deliveries", f"conversation:{row[2]}"]
         self.site.hub.publish(story.WORKSPACE, topics, self._position)
 
+    def read(self) -> list[int]:
+        """What was said to be read, each time: how many entries."""
+        return [event.data["seen"] for event in self.site.accepted if event.type == "conversation.read"]
+
     async def sign_in(self, page: Page, path: str) -> None:
         await page.goto(self.url + path)
         await page.get_by_label("Mailbox").fill(story.EMAIL)
@@ -83,13 +90,7 @@ async def test_an_advisor_follows_a_check_in_and_answers(live: Live, page: Page)
     await expect(thread.get_by_text("Dag Anna, je servicebeurt")).to_be_attached()
     await expect(thread.get_by_text("In the key box")).to_be_visible()
     await expect(thread.get_by_text("Internal note by Karim Haddad")).to_be_in_viewport()
-    read: list[Any] = []
-    for _ in range(400):  # the page says it by itself, a moment later
-        read = [event for event in live.site.accepted if event.type == "conversation.read"]
-        if read:
-            break
-        await page.wait_for_timeout(50)
-    assert [event.data["seen"] for event in read] == [2]
+    await until(lambda: live.read() == [2])  # the page says it by itself, a moment later
 
     box = thread.get_by_label("Your words")
     await box.fill("Ja, de witte 118i staat klaar.")
@@ -130,8 +131,108 @@ async def test_a_thread_changes_by_itself_and_leaves_alone_what_a_person_is_doin
     await expect(box).to_have_value("Half a sen")
     await expect(box).to_be_focused()
     # Each time something new was seen it was said so, and never twice.
-    read = [event for event in live.site.accepted if event.type == "conversation.read"]
-    assert [event.data["seen"] for event in read] == [2, 3]
+    await until(lambda: sorted(live.read()) == [2, 3])
+
+
+async def test_what_is_pressed_is_clicked_though_the_list_changes_meanwhile(live: Live, page: Page) -> None:
+    await live.sign_in(page, "/console/conversations")
+    await expect(page.locator(".who .live-dot[data-live-state=on]")).to_be_visible()
+    first = page.locator("#threads > li").first.get_by_role("link")
+    wanted = await first.get_attribute("href")
+    assert wanted
+    assert "con_ingrid" not in wanted
+    await first.hover()
+    await page.mouse.down()
+    # Somebody else writes: their line takes the first place, just where the finger is.
+    async with page.expect_response(lambda answer: answer.request.headers.get("hx-request") == "true") as asked:
+        await live.contact_writes("con_ingrid", "Is anybody there?")
+    assert "Is anybody there?" in await (await asked.value).text()
+    await page.mouse.up()
+    await page.wait_for_url(f"**{wanted}")
+
+
+async def test_what_a_person_has_open_chosen_and_marked_survives_a_live_look(live: Live, page: Page) -> None:
+    await live.sign_in(page, "/console/conversations/con_anna")
+    dot = page.locator(".who .live-dot[data-live-state=on]")
+    await expect(dot).to_be_visible()
+    menu = page.locator("#assign-menu")
+    await menu.locator("summary").click()
+    chosen = menu.get_by_role("combobox", name="Inbox")
+    await chosen.select_option("parts")
+    await page.get_by_label("Search by name or address").fill("Anna")
+    await expect(page.locator("#threads > li")).to_have_count(1)
+    box = page.get_by_label("Your words")
+    await box.fill("Half a sentence")
+    await box.evaluate("(box) => { box.setSelectionRange(5, 6); document.querySelector('#assign-menu').open = true; }")
+
+    await live.contact_writes("con_anna", "En een kinderzitje?")
+    await expect(page.locator("#entry-1001")).to_contain_text("En een kinderzitje?")
+    await expect(menu).to_have_attribute("open", "")
+    await expect(chosen).to_have_value("parts")
+    await expect(page.get_by_label("Search by name or address")).to_have_value("Anna")
+    await expect(box).to_be_focused()
+    assert await box.evaluate("(box) => [box.value, box.selectionStart, box.selectionEnd]") == ["Half a sentence", 5, 6]
+    await expect(dot).to_be_visible()
+
+
+async def test_what_is_typed_while_a_reply_is_on_its_way_stays_in_the_box(live: Live, page: Page) -> None:
+    await live.sign_in(page, "/console/conversations/con_anna")
+    held = await hold(page, "**/reply")
+    box = page.get_by_label("Your words")
+    await box.fill("The car is ready.")
+    await box.press("Control+Enter")
+    await box.press_sequentially(" And washed")
+    held.set()
+    await expect(page.get_by_text("Your reply is on its way.")).to_be_visible()
+    await expect(box).to_have_value("And washed")
+    await expect(box).to_be_focused()
+    [said] = [event for event in live.site.accepted if event.type == "agent.replied"]
+    assert said.data["text"] == "The car is ready."
+
+
+async def test_a_slow_answer_to_an_earlier_search_never_takes_the_place_of_a_later_ones(live: Live, page: Page) -> None:
+    await live.sign_in(page, "/console/conversations")
+    rows = page.locator("#threads > li")
+    await expect(rows).to_have_count(11)
+    held = await hold(page, re.compile("search=du?\\b"))
+    search = page.get_by_label("Search by name or address")
+    for words in ("d", "du"):
+        async with page.expect_request(re.compile(rf"search={words}\b")):
+            await search.fill(words)
+    await search.fill("anna")
+    await expect(rows).to_have_count(1)
+    held.set()
+    await live.contact_writes("con_anna", "En een kinderzitje?")
+    await expect(rows).to_contain_text(["En een kinderzitje?"])
+
+
+async def test_a_change_that_could_not_be_asked_for_is_asked_for_again(live: Live, page: Page) -> None:
+    await live.sign_in(page, "/console/conversations")
+    await expect(page.locator(".who .live-dot[data-live-state=on]")).to_be_visible()
+    failed: list[str] = []
+
+    async def fail(route: Route) -> None:
+        failed.append(route.request.url)
+        await route.fulfill(status=503)
+
+    await page.route("**/console/conversations", fail, times=1)
+    await live.contact_writes("con_ingrid", "Is anybody there?")
+    await expect(page.locator("#in-list-con_ingrid")).to_contain_text("Is anybody there?")
+    assert len(failed) == 1
+
+
+async def hold(page: Page, address: str | re.Pattern[str]) -> asyncio.Event:
+    """Requests to these addresses wait on their way until the event is set."""
+    open_ = asyncio.Event()
+
+    async def wait(route: Route) -> None:
+        await open_.wait()
+        with suppress(Error):  # the page gave it up meanwhile
+            await route.continue_()
+
+    await page.route(address, wait)
+    page.on("close", lambda _: open_.set())
+    return open_
 
 
 async def test_the_list_is_searched_while_typing_and_walked_with_the_keyboard(live: Live, page: Page) -> None:
@@ -162,10 +263,10 @@ async def test_assigning_and_closing(live: Live, page: Page) -> None:
     await page.get_by_text("Assign", exact=True).first.click()
     await page.get_by_role("combobox", name="Inbox").last.select_option("parts")
     await page.get_by_label("Person").select_option("per_karim")
-    await page.get_by_role("button", name="Assign").click()
-    await page.wait_for_load_state()
-    await page.get_by_role("button", name="Close").click()
-    await page.wait_for_load_state()
+    async with page.expect_event("load"):
+        await page.get_by_role("button", name="Assign").click()
+    async with page.expect_event("load"):
+        await page.get_by_role("button", name="Close").click()
     acts = [(event.type, event.data.get("inbox")) for event in live.site.accepted]
     assert acts == [("conversation.assigned", "parts"), ("conversation.closed", None)]
 
@@ -239,8 +340,8 @@ async def test_everything_works_without_scripts(live: Live, page: Page) -> None:
     await page.route("**/*.js", lambda route: route.abort())
     await live.sign_in(page, "/console/conversations/con_anna")
     await page.get_by_label("Your words").fill("Hi")
-    await page.get_by_role("button", name="Send").click()
-    await page.wait_for_load_state()
+    async with page.expect_event("load"):
+        await page.get_by_role("button", name="Send").click()
     await page.get_by_label("Search by name or address").fill("dubois")
     await page.get_by_role("button", name="Show", exact=True).click()
     await expect(page.locator("#threads > li")).to_have_count(1)

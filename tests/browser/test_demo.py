@@ -12,13 +12,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from playwright.async_api import FrameLocator, Locator, Page, Response, expect
+from playwright.async_api import FrameLocator, Locator, Page, Response, Route, expect
 
 from beckon.core.clock import DraggableClock
 from beckon.demo import Stage, staged
 from tests.kit.processes import dies_with_parent
 
 COMMAND = [sys.executable, "-m", "beckon", "demo"]
+#: For what a second is enough for, on a machine that has nothing else to do.
+PATIENCE_S = 300
 
 
 @pytest.fixture
@@ -48,6 +50,7 @@ async def go_through_the_checkin(app: FrameLocator) -> None:
     await forward.click()
     await app.locator("label", has=app.locator("[name=terms]")).click()
     await forward.click()
+    await expect(app.get_by_role("heading", name="Is everything right?")).to_be_visible()
     await app.locator("button[name=go][value=next]").last.click()
     await expect(app.get_by_text("Your key box code")).to_be_visible()
 
@@ -120,6 +123,41 @@ async def test_what_is_pressed_is_clicked_though_the_page_changes_meanwhile(page
     await page.mouse.up()
     await expect(page.locator("#sent-body")).to_have_value(_words('"type": "video.processed"'))
     await expect(state).to_have_text("Invited")
+
+
+async def test_nothing_can_be_pressed_before_the_page_listens(page: Page, demo: Stage) -> None:
+    come = asyncio.Event()
+
+    async def wait(route: Route) -> None:
+        await come.wait()
+        await route.continue_()
+
+    await page.route("**/page/visit.js", wait)
+    await page.goto(demo.address, wait_until="commit")
+    for part in (".bar-acts", ".clock", "#stage", ".dock"):
+        await expect(page.locator(part)).to_have_js_property("inert", True)
+    come.set()
+    await page.get_by_role("button", name="Start check-in").click()
+    await expect(page.locator("#sent-answer")).to_have_text("202 Accepted")
+
+
+async def test_what_changes_is_shown_though_other_things_never_stop_changing(page: Page, demo: Stage) -> None:
+    await page.goto(demo.address)
+    beside = await page.context.new_page()
+    await beside.goto(demo.address)
+
+    async def never_stop() -> None:
+        while True:
+            demo.beckon.hub.publish("main", ("sandbox",), demo.beckon.hub.position("main"))
+            await asyncio.sleep(0.02)
+
+    changing = asyncio.create_task(never_stop())
+    try:
+        await beside.get_by_role("button", name="Start check-in").click()
+        await expect(page.locator(".visit[data-chosen] .badge")).to_have_text("Invited")
+    finally:
+        changing.cancel()
+        await asyncio.gather(changing, return_exceptions=True)
 
 
 async def test_with_nothing_left_the_team_reads_an_error_message(page: Page, demo: Stage) -> None:
@@ -203,8 +241,8 @@ async def test_an_event_that_is_sent_again_is_known_and_one_that_was_spoilt_is_r
 async def test_the_story_plays_itself(page: Page, demo: Stage) -> None:
     await page.goto(f"{demo.address}/?pace=0.15")
     await page.get_by_role("button", name="Play the story").click()
-    await expect(steps_done(page)).to_have_count(8, timeout=90_000)
-    await expect(page.locator("#caption")).to_contain_text("H ·", timeout=20_000)
+    await expect(steps_done(page)).to_have_count(8, timeout=PATIENCE_S * 1_000)
+    await expect(page.locator("#caption")).to_contain_text("H ·")
     await expect(page.frame_locator("#team-frame").locator(".result-card")).to_contain_text("A rattle at the front")
     await page.get_by_role("button", name=re.compile("Stop|Play")).click()
 
@@ -267,7 +305,11 @@ def test_the_headless_run_plays_every_scenario_and_says_so_in_json() -> None:
 
 def test_an_unknown_scenario_is_said_to_be_unknown() -> None:
     done = subprocess.run(
-        [*COMMAND, "--headless", "--scenario", "no such story"], capture_output=True, text=True, timeout=60, check=False
+        [*COMMAND, "--headless", "--scenario", "no such story"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
     assert done.returncode == 2
     assert "no such story" in done.stderr
@@ -288,7 +330,7 @@ async def test_the_demo_takes_the_next_port_and_ends_when_it_is_told_to() -> Non
             preexec_fn=dies_with_parent(),
         )
         assert process.stdout is not None
-        said = [(await asyncio.wait_for(process.stdout.readline(), 60)).decode() for _ in range(2)]
+        said = [(await asyncio.wait_for(process.stdout.readline(), PATIENCE_S)).decode() for _ in range(2)]
     assert f"Port {port} is taken" in said[0]
     url = said[1].split()[4]
     assert url.startswith("http://127.0.0.1:")
@@ -297,7 +339,7 @@ async def test_the_demo_takes_the_next_port_and_ends_when_it_is_told_to() -> Non
     assert (await reader.readline()).startswith(b"HTTP/1.1 200")
     writer.close()
     process.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(process.wait(), 60) == 0
+    assert await asyncio.wait_for(process.wait(), PATIENCE_S) == 0
 
 
 def _words(text: str) -> re.Pattern[str]:

@@ -12,7 +12,7 @@ from beckon.demo import staged
 #: A Tuesday at ten in Brussels: the reception is open.
 MORNING_MS = 1_789_459_200_000
 #: What is spoken takes its time.
-SPOKEN_MS = 60_000
+SPOKEN_MS = 300_000
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ PAGE = """
 {% extends "web/page.html" %}
 {% block body_attributes %}data-live="/live?topic=list"{% endblock %}
 {% block body %}<span class="live-dot"></span>
-<ul id="list" data-live-on="list" hx-get="/list" hx-trigger="live" hx-swap="outerMorph"><li>0</li></ul>
-<p id="other" data-live-on="other" hx-get="/other" hx-trigger="live">untouched</p>
+<ul id="list" data-live-on="list" data-live-src="/list"><li>0</li></ul>
+<p id="other" data-live-on="other" data-live-src="/other">untouched</p>
 <input id="typed">{% endblock %}
 {% block scripts %}{% include "web/live.html" %}{% endblock %}
 """
@@ -47,8 +47,7 @@ class Site:
     async def list(self, request: Request) -> Response:
         self.asked += 1
         return Response(
-            f'<ul id="list" data-live-on="list" hx-get="/list" hx-trigger="live" hx-swap="outerMorph">'
-            f"<li>{self.position}</li></ul>",
+            f'<ul id="list" data-live-on="list" data-live-src="/list"><li>{self.position}</li></ul>',
             media_type="text/html",
         )
 

@@ -16,6 +16,7 @@ from beckon.sandbox.twins.web_push import address_of
 from beckon.store.changes import Changes
 from beckon.store.tables import LINKS
 from beckon.web.links import new_code
+from tests.kit.switches import until
 
 READY = """\
 flow: car-ready
@@ -97,10 +98,7 @@ async def pushed(page: Page, data: dict[str, Any] | str, stage: Stage) -> None:
         lambda event: found.extend([one["registrationId"] for one in event["registrations"]]),
     )
     await tools.send("ServiceWorker.enable")
-    for _ in range(200):
-        if found:
-            break
-        await page.wait_for_timeout(50)
+    await until(lambda: found)
     text = data if isinstance(data, str) else json.dumps(data)
     await tools.send(
         "ServiceWorker.deliverPushMessage",

@@ -127,7 +127,7 @@ async def test_the_server_is_killed(tmp_path: Path):
     await process.wait()
     process.stdin.close()
     for pid in ready["pids"].values():
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             while runs(pid):  # noqa: ASYNC110 - another process's end is nobody's event
                 await asyncio.sleep(0.02)
     [recording] = (tmp_path / "recordings").iterdir()

@@ -172,13 +172,13 @@ class World:
     async def end(self) -> None:
         """Let each have its last event accepted."""
         self.stop = True
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             await asyncio.gather(*self._tasks)
 
     async def more(self, count: int) -> None:
         """Return when so many more were accepted."""
         wanted = len(self.accepted) + count
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             while len(self.accepted) < wanted:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 
@@ -187,7 +187,7 @@ class World:
         database = open_database(self.made.database_url)
         await database.open()
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(300):
                 while True:
                     [(runs,)] = await database.fetch("SELECT count(*) FROM runs WHERE status <> 'done'")
                     [(rows,)] = await database.fetch("SELECT count(*) FROM outbox")

@@ -17,7 +17,7 @@ from beckon.bench.place import free_port, wait_for
 from tests.house.repository import ROOT
 from tests.kit.processes import dies_with_parent
 
-WAIT_S = 60
+WAIT_S = 300
 
 
 def readme() -> list[str]:

@@ -45,7 +45,7 @@ values: {{ desk: "{DESK}" }}
             await exchange._client.aclose()
             exchange.hook = f"{PUBLIC}/hooks/main/{name}"
             exchange.clock = on.clock
-            exchange._client = httpx.AsyncClient(transport=transport, timeout=60)
+            exchange._client = httpx.AsyncClient(transport=transport, timeout=300)
             phone = exchange.call_in(ANN, STORE)
             exchange.press(phone, "4711")
             await until(lambda: phone.room or exchange.failures)

@@ -15,8 +15,8 @@ import uvloop
 from tests.kit.processes import Process, adopt_orphans, descendants
 
 # A test's tasks get this long to end by themselves, and processes after the last test.
-TASK_GRACE_S = 20.0
-PROCESS_GRACE_S = 30.0
+TASK_GRACE_S = 120.0
+PROCESS_GRACE_S = 120.0
 
 
 class NetworkForbidden(Exception):

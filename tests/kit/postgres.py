@@ -17,8 +17,8 @@ import pytest
 
 from tests.kit.processes import dies_with_parent
 
-START_TIMEOUT_S = 30
-STOP_TIMEOUT_S = 30
+START_TIMEOUT_S = 300
+STOP_TIMEOUT_S = 300
 PORT_TRIES_MAX = 5
 _PREFIX = "beckon-pg-"
 _USER = "beckon"

@@ -45,8 +45,8 @@ IN_MEMORY: Mapping[str, SwitchOffer] = {
 
 
 async def until(holds: Callable[[], Any]) -> None:
-    """Wait for something that comes soon. Fails after a minute."""
-    for _ in range(6_000):
+    """Wait for something that comes soon. Fails after five minutes."""
+    for _ in range(30_000):
         if holds():
             return
         await asyncio.sleep(0.01)

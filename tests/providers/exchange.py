@@ -87,7 +87,7 @@ class Exchange:
         self.failures: list[BaseException] = []
         self._count = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._client = httpx.AsyncClient(trust_env=False, timeout=60)
+        self._client = httpx.AsyncClient(trust_env=False, timeout=300)
 
     @property
     def hook_url(self) -> str:

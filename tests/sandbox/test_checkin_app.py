@@ -191,6 +191,21 @@ async def test_typing_is_kept_in_the_background_without_a_page(provider: Provide
         assert 'value="45"' in (await client.get(f"/{visit.slug}/mileage")).text
 
 
+async def test_what_was_kept_in_the_background_never_undoes_what_was_written_later(provider: Provider):
+    visit = provider.plan()
+    async with provider.client() as client:
+        await send(client, visit.slug, "mileage", mileage="45300", written="1700000002000")
+        await send(client, visit.slug, "mileage", mileage="45", go="keep", written="1700000001000")
+        assert visit.typed["mileage"] == "45300"
+        await send(client, visit.slug, "wishes", note="It", go="keep", written="1700000001000")
+        assert visit.typed["note"] == "It", "another step has its own order"
+        await send(client, visit.slug, "mileage", mileage="45310", go="keep", written="1700000003000")
+        assert visit.typed["mileage"] == "45310"
+        for odd in ("", "x", "-1", "9" * 400):
+            await send(client, visit.slug, "mileage", mileage="45320", written=odd)
+            assert visit.typed["mileage"] == "45320"
+
+
 async def test_the_review_leads_to_a_step_and_back_and_never_sends_what_is_missing(provider: Provider):
     visit = provider.plan()
     async with provider.client() as client:

@@ -60,7 +60,7 @@ def test_a_run_with_a_difference_exits_with_one(tmp_path: Path) -> None:
         "sys.exit(demo.play_headless(as_json=True))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path
     )
     assert done.returncode == 1, done.stderr
     *lines, summary = [json.loads(line) for line in done.stdout.splitlines()]

@@ -1,10 +1,13 @@
 """Live pages: server-sent events that say *what* changed, never how. The page asks again for the regions it
 shows.
 
-An event's id is the journal's position and its data the topic (``conversations``, ``contact:con_…``). What a
-slow reader hasn't taken yet is kept as a set of topics, so that nothing piles up: many changes to one topic
-are one event. After a break the browser sends ``Last-Event-ID``; when anything happened since, it gets one
-``refresh``.
+An event's data is the topic (``conversations``, ``contact:con_…``). What a slow reader hasn't taken yet is kept
+as a set of topics, so that nothing piles up: many changes to one topic are one event. After a break the browser
+sends ``Last-Event-ID``; when anything happened since, it gets one ``refresh``.
+
+An event's id is a *mark*: the journal's position, and which change of this process it was, since what changes
+without an event (a timer, a clock that is dragged) leaves the position where it is. A page carries the mark of
+before it was read, so that nothing is lost between its reading and its listening.
 """
 
 import asyncio
@@ -13,6 +16,7 @@ from collections.abc import AsyncIterator, Iterable
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
+from beckon.core import ids
 from beckon.core.errors import Refused, Unavailable
 
 STREAMS_PER_WORKSPACE_MAX = 256
@@ -25,6 +29,7 @@ RETRY_MS = 2_000
 
 EVERYTHING = "*"
 _REFRESH = "refresh"
+_DIGITS_MAX = 18
 
 
 class Subscription:
@@ -34,22 +39,23 @@ class Subscription:
         self.workspace = workspace
         self.topics = topics
         self._hub = hub
-        self._pending: dict[str, int] = {}
+        self._pending: dict[str, str] = {}
         self._wake = asyncio.Event()
         self.closed = False
 
-    def put(self, topic: str, position: int) -> None:
+    def put(self, topic: str, mark: str) -> None:
         """Note that ``topic`` changed."""
-        if len(self._pending) >= PENDING_MAX and topic not in self._pending:
-            self._pending = {_REFRESH: position}
-        elif _REFRESH in self._pending:
-            self._pending[_REFRESH] = position
+        if _REFRESH in self._pending or (len(self._pending) >= PENDING_MAX and topic not in self._pending):
+            self._pending = {_REFRESH: mark}
         else:
-            self._pending[topic] = position
+            # Last in line: whoever has read up to a mark has read all that came before it.
+            self._pending.pop(topic, None)
+            self._pending[topic] = mark
         self._wake.set()
 
-    async def take(self, timeout_s: float = HEARTBEAT_S) -> list[tuple[str, int]]:
-        """What changed, as (topic, position); empty after ``timeout_s`` without a change, or when closed."""
+    async def take(self, timeout_s: float = HEARTBEAT_S) -> list[tuple[str, str]]:
+        """What changed, as (topic, mark) in the marks' order; empty after ``timeout_s`` without a change, or when
+        closed."""
         if not self._pending and not self.closed:
             try:
                 async with asyncio.timeout(timeout_s):
@@ -74,27 +80,42 @@ class Hub:
         self._streams: dict[str, set[Subscription]] = {}
         self._positions: dict[str, int] = {}
         self._max = streams_per_workspace_max
+        #: Which process counts: after a restart nobody knows what happened before.
+        self._name = ids.fresh("hub").removeprefix("hub_")
+        self._count = 0
+        #: The number of each workspace's last change.
+        self._changes: dict[str, int] = {}
         self._closed = False
 
     def publish(self, workspace: str, topics: Iterable[str], position: int) -> None:
         """Say that these topics changed with the event at ``position``. Never waits."""
         self._positions[workspace] = max(position, self._positions.get(workspace, 0))
+        self._count += 1
+        self._changes[workspace] = self._count
         streams = self._streams.get(workspace)
         if not streams:
             return
+        mark = self.mark(workspace)
         for topic in topics:
             for stream in streams:
                 if topic in stream.topics or EVERYTHING in stream.topics:
-                    stream.put(topic, position)
+                    stream.put(topic, mark)
 
     def position(self, workspace: str) -> int:
         """The last position that was published for this workspace since the start; 0: none."""
         return self._positions.get(workspace, 0)
 
-    @property
-    def latest(self) -> int:
-        """The last position that was published for anybody: what a page that is made now has seen."""
-        return max(self._positions.values(), default=0)
+    def mark(self, workspace: str) -> str:
+        """What whoever reads the store from now on has seen of this workspace. To be asked before the first read."""
+        return f"{self.position(workspace)}.{self._count}.{self._name}"
+
+    def changed_since(self, workspace: str, mark: str) -> bool:
+        """Whether anything may have changed in this workspace since ``mark`` was taken."""
+        _, _, told = mark.partition(".")
+        number, _, name = told.partition(".")
+        if name != self._name or not number.isdecimal() or len(number) > _DIGITS_MAX:
+            return True
+        return int(number) < self._changes.get(workspace, 0)
 
     def subscribe(self, workspace: str, topics: Iterable[str]) -> Subscription:
         """Open a stream. Raises ``Unavailable`` when the workspace has too many, ``Refused`` for too many
@@ -134,44 +155,33 @@ def stream(
 ) -> StreamingResponse:
     """The open response for one page. The caller has checked who asks and what they may see."""
     subscription = hub.subscribe(workspace, topics)
+    # After a break the browser knows more than its page did.
+    seen = request.headers.get("last-event-id") or request.query_params.get("at", "")
+    # Changed during a break, or between the page's reading and its first listening; or we were restarted.
+    missed = bool(seen) and hub.changed_since(workspace, seen)
+    greeting = event(_REFRESH if missed else "hello", "", hub.mark(workspace))
     return StreamingResponse(
-        _lines(
-            subscription,
-            hub,
-            request.headers.get("last-event-id", ""),
-            request.query_params.get("at", ""),
-            heartbeat_s,
-        ),
+        _lines(subscription, greeting, heartbeat_s),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"},
     )
 
 
-async def _lines(
-    subscription: Subscription, hub: Hub, last_event_id: str, seen: str, heartbeat_s: float
-) -> AsyncIterator[bytes]:
+async def _lines(subscription: Subscription, greeting: bytes, heartbeat_s: float) -> AsyncIterator[bytes]:
     try:
         yield f"retry: {RETRY_MS}\n\n".encode()
-        position = hub.position(subscription.workspace)
-        if last_event_id and last_event_id != str(position):
-            # Also after our own restart, when the hub doesn't know what happened before.
-            yield event(_REFRESH, "", position)
-        elif not last_event_id and seen.isdigit() and int(seen[:19]) < position:
-            # Something changed between the page's making and its first listening.
-            yield event(_REFRESH, "", position)
-        else:
-            yield event("hello", "", position)
+        yield greeting
         while not subscription.closed:
             changed = await subscription.take(heartbeat_s)
             if not changed:
                 yield b": still here\n\n"
-            for topic, at in changed:
-                yield event(_REFRESH, "", at) if topic == _REFRESH else event("change", topic, at)
+            for topic, mark in changed:
+                yield event(_REFRESH, "", mark) if topic == _REFRESH else event("change", topic, mark)
     finally:
         subscription.close()
 
 
-def event(name: str, text: str, position: int) -> bytes:
+def event(name: str, text: str, mark: str) -> bytes:
     """One server-sent event; a line break in ``text`` can't end it early."""
     one_line = text.replace("\r", " ").replace("\n", " ")
-    return f"id: {position}\nevent: {name}\ndata: {one_line}\n\n".encode()
+    return f"id: {mark}\nevent: {name}\ndata: {one_line}\n\n".encode()

@@ -17,7 +17,6 @@ from starlette.responses import Response
 
 from beckon.core.clock import Clock, SystemClock
 from beckon.web import filters
-from beckon.web.live import Hub
 from beckon.web.static import assets, folders
 
 _POLICY = {
@@ -89,8 +88,6 @@ def page(
     if "now_ms" not in context:
         clock: Clock = getattr(request.app.state, "clock", None) or _SYSTEM_CLOCK
         context["now_ms"] = clock.now_ms()
-    hub: Hub | None = getattr(request.app.state, "hub", None)
-    context.setdefault("live_at", hub.latest if hub is not None else "")
     context.setdefault("request", request)
     context.setdefault("path", request.url.path)
     body = environment().get_template(name).render(_defaults(context))

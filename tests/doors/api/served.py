@@ -133,7 +133,7 @@ class Served:
 
     def bare_client(self, headers: Mapping[str, str] | None = None) -> httpx.Client:
         """A client without a key."""
-        client = httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False, verify=False)
+        client = httpx.Client(base_url=self.url, headers=headers, timeout=300, trust_env=False, verify=False)
         self._clients.append(client)
         return client
 

@@ -20,6 +20,7 @@ from beckon.flows.definition import parse_flow
 from beckon.flows.diagram import draw
 from beckon.flows.run import Taken
 from beckon.inbox.cards import Card, Field
+from beckon.inbox.reading import Reader
 from beckon.store.database import Database
 from beckon.web import static
 from beckon.web.live import Hub
@@ -95,12 +96,12 @@ class Shelf:
 class Site:
     """The application, and what was handed in through its forms."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, reader: Reader | None = None) -> None:
         self.accepted: list[Event] = []
         self.hub = Hub()
         self.clock = story.clock()
         parts = ConsoleParts(
-            reader=database,
+            reader=reader or database,
             accept=self._accept,
             sessions=Sessions(database, self.clock),
             hub=self.hub,

@@ -1,12 +1,15 @@
 """The console's pages and forms: who may see and do what, and what each act hands in."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from beckon.store.database import Database
+from beckon.web.live import Hub
 from tests.doors.console import story
 from tests.doors.console.site import Site
 
@@ -81,6 +84,30 @@ async def token(client: httpx.AsyncClient, page: str = ANNA) -> dict[str, str]:
         assert hit is not None, f"{page} has no {name}"
         found[name] = hit[1]
     return found
+
+
+class Busy:
+    """A store in which something changes after each look."""
+
+    def __init__(self, database: Database, hub: Callable[[], Hub]) -> None:
+        self._database, self._hub = database, hub
+
+    async def fetch(self, *asked: Any) -> Any:
+        found = await self._database.fetch(*asked)
+        self._hub().publish(story.WORKSPACE, ["conversations"], 1)
+        return found
+
+
+async def test_what_changes_while_a_page_is_made_is_told_as_soon_as_it_listens(tmp_path: Path) -> None:
+    database = await story.open_story(f"sqlite:///{tmp_path}/story.db")
+    busy = Site(database, Busy(database, lambda: busy.hub))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=busy.app), base_url=BASE) as client:
+        await sign_in(client, story.EMAIL)
+        page = (await client.get("/console/conversations")).text
+    seen = re.search(r'data-live-at="([^"]+)"', page)
+    assert seen is not None
+    assert busy.hub.changed_since(story.WORKSPACE, seen[1])
+    await database.close()
 
 
 async def test_every_page_shows_itself_to_a_signed_in_person(lena: httpx.AsyncClient) -> None:

@@ -207,7 +207,7 @@ class Counter:
 
     def client(self, **options: Any) -> httpx.AsyncClient:
         """A browser without scripts."""
-        return httpx.AsyncClient(base_url=self.url, timeout=60, trust_env=False, verify=False, **options)
+        return httpx.AsyncClient(base_url=self.url, timeout=300, trust_env=False, verify=False, **options)
 
     async def sign_in(self, client: httpx.AsyncClient) -> None:
         """Noor of the team, at the console."""

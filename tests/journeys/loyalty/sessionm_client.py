@@ -27,7 +27,7 @@ class SessionM:
             {"Authorization": f"Basic {self._basic}", "Content-Type": "application/json"},
             method=method,
         )
-        with urllib.request.urlopen(request, timeout=60) as reply:
+        with urllib.request.urlopen(request, timeout=300) as reply:
             answer: dict[str, Any] = json.load(reply)
         if answer["status"].lower() != "ok":
             raise AssertionError(answer)

@@ -348,7 +348,7 @@ async def opened(
         url = f"http://127.0.0.1:{port}"
         limits = httpx.Limits(max_connections=200, max_keepalive_connections=200)
         async with httpx.AsyncClient(
-            base_url=url, headers={"Authorization": basic("app", key)}, timeout=60, limits=limits
+            base_url=url, headers={"Authorization": basic("app", key)}, timeout=300, limits=limits
         ) as client:
             yield Shop(beckon, clock, key, url, client)
     finally:

@@ -33,7 +33,7 @@ async def command(counter: Counter, file: Path, *more: str, key: str = "") -> tu
         sys.executable, "-m", "beckon", "loyalty", "import", str(file), *asked,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    out, _ = await asyncio.wait_for(process.communicate(), 90)
+    out, _ = await asyncio.wait_for(process.communicate(), 300)
     assert process.returncode is not None
     return process.returncode, out.decode()
 

@@ -69,7 +69,7 @@ class Baresip:
 
     async def says(self, words: str) -> None:
         """Wait until it has printed this."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             while words not in self.said:  # noqa: ASYNC110 - another process's file
                 await asyncio.sleep(0.05)
 
@@ -107,7 +107,7 @@ async def baresip(
         if process.returncode is None:
             process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), 20)
+            await asyncio.wait_for(process.wait(), 300)
         except TimeoutError:
             process.kill()
             await process.wait()

@@ -95,7 +95,7 @@ async def customer(board: Board) -> AsyncIterator[SoftPhone]:
 async def recorded(folder: Path, seconds: float) -> None:
     """Wait until so much of a stereo recording is on disk, while it is made."""
     wanted = 44 + int(seconds * 8_000) * 4
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         while not any(part.stat().st_size > wanted for part in folder.glob("*.part")):  # noqa: ASYNC110 - another process's
             await asyncio.sleep(0.02)
 

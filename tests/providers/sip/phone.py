@@ -6,14 +6,16 @@ import socket
 import struct
 from collections.abc import Callable
 from hashlib import md5
+from itertools import count
 from types import TracebackType
 
 from beckon.providers.sip.media.g711 import ALAW, ULAW, decode, encode
 from beckon.providers.sip.media.tones import sine
 
 HEADER = struct.Struct("!BBHLL")
-WAIT_S = 60.0
+WAIT_S = 300.0
 _FRAME = 160
+_NUMBERS = count(1)
 
 
 class Message:
@@ -72,8 +74,9 @@ class SoftPhone:
         self.messages: list[Message] = []
         self.packets: list[tuple[int, int, int, int, bytes]] = []
         self.remote: tuple[str, int] | None = None
-        self.call_id = f"{user}-{id(self)}"
-        self.tag = f"tag{id(self)}"
+        number = next(_NUMBERS)  # a phone that is gone may have lain where this one lies
+        self.call_id = f"{user}-{number}"
+        self.tag = f"tag{number}"
         self.to_tag = ""
         self.cseq = 0
         self.peer = ""
@@ -81,7 +84,7 @@ class SoftPhone:
         self._taken = 0
         self._sequence = 0
         self.stamp = 0
-        self.ssrc = id(self) & 0xFFFFFFFF
+        self.ssrc = 0x5EED_0000 + number
         self._invite: Message | None = None
         self._talking: asyncio.Task[None] | None = None
 

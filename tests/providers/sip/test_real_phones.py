@@ -80,7 +80,7 @@ async def test_a_courier_and_a_customer_with_sipp(tmp_path: Path):
         ]
         try:
             for process in processes:
-                assert await asyncio.wait_for(process.wait(), 100) == 0
+                assert await asyncio.wait_for(process.wait(), 300) == 0
         finally:
             for process in processes:
                 if process.returncode is None:

@@ -379,7 +379,7 @@ class Machine(RuleBasedStateMachine):
             if gate is not None:
                 gate.set()
         if self.poll is not None:
-            self.run(asyncio.wait_for(self.poll, 60))
+            self.run(asyncio.wait_for(self.poll, 300))
         self.poll = engine.before_read = engine.after_read = None
 
     @precondition(lambda self: self.hand)

@@ -27,7 +27,7 @@ from beckon.workspaces import Library
 NOW_MS = 1_795_165_200_000  # 2026-11-20T09:00:00Z, a Friday
 SECOND_MS, MINUTE_MS, HOUR_MS, DAY_MS = 1_000, 60_000, 3_600_000, 86_400_000
 #: In real time: nothing here takes that long, so that who waits longer waits for ever.
-_PATIENCE_S = 60
+_PATIENCE_S = 300
 
 SETTINGS = """\
 workspace: main

@@ -160,7 +160,7 @@ async def test_a_run_waits_for_its_own_answer_while_messages_to_its_contact_go_o
         await here.beckon.intake.accept([here.event("visit.start", visit(1, port=other.port))])
         await begun.wait()
         await here.beckon.intake.accept([here.event("visit.other", visit(1))])
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             while not here.handed:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
         go_on.set()

@@ -49,7 +49,7 @@ def channels(here: Line) -> list[str]:
 
 async def until(holds: Callable[[], bool]) -> None:
     """Return as soon as this holds; fail when it does not in time."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 

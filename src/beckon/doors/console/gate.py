@@ -36,6 +36,8 @@ class Visit:
         self.reader = parts.reader
         self.now_ms = parts.clock.now_ms()
         self.library: Library = parts.library(self.workspace)
+        # Before anything is read: what changes from now on, the page's stream tells it.
+        self._seen = parts.hub.mark(self.workspace)
 
     @property
     def by_htmx(self) -> bool:
@@ -88,6 +90,7 @@ class Visit:
             workspace_name=self.library.name,
             unread_total=unread,
             topics=topics,
+            live_at=self._seen,
             live_url="/console/live?" + "&".join(f"topic={quote(topic)}" for topic in topics) if topics else "",
             here=self.here,
             channel_word=words.channel_word,

@@ -37,6 +37,7 @@ FIELDS: dict[str, dict[str, int]] = {
     "review": {},
 }
 MILEAGE_MAX = 2_000_000
+_DIGITS_MAX = 15
 
 _MAILBOX = re.compile(r"[^\s@<>(),;:\\\"\[\]]{1,64}@([A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,24}")
 _NUMBER = re.compile(r"(\d{1,3}(?:[ .,'’\u00a0\u202f]\d{3})+|\d+)(?:[.,]\d{1,2})?(?:\s*(?:km|kms|mi|miles|mil))?", re.I)
@@ -94,6 +95,12 @@ def keep(step: str, form: Mapping[str, list[str]]) -> dict[str, str]:
         else:
             kept[name] = _clean(values[0])[:size] if values else ""
     return kept
+
+
+def written_ms(form: Mapping[str, list[str]]) -> int:
+    """When the browser wrote this form, by its own clock; 0: it doesn't say."""
+    said = form.get("written", [""])[0]
+    return int(said) if said.isdecimal() and len(said) <= _DIGITS_MAX else 0
 
 
 def check(step: str, typed: Mapping[str, str], rules: Rules) -> Checked:

@@ -217,8 +217,12 @@ async def take_step(wvp: Wvp, request: Request) -> Response:
     form = _form(request, await read_body(request.receive, FORM_BYTES_MAX))
     if visit.finished_ms:
         return _go(request, visit, "done")
-    visit.typed.update(answers.keep(step, form))
     button = {name: form[name][0] for name in ("lang", "go") if name in form}
+    written_ms = answers.written_ms(form)
+    if button.get("go") == "keep" and written_ms < visit.written_ms.get(step, 0):
+        return Response(status_code=204)  # overtaken by what was written later
+    visit.written_ms[step] = written_ms
+    visit.typed.update(answers.keep(step, form))
     if button.get("go") == "keep":  # the page's script, while somebody types
         return Response(status_code=204)
     returning = "&return=1" if "return" in form else ""

@@ -85,6 +85,8 @@ class Visit(msgspec.Struct, kw_only=True):
     locale: str = ""
     #: the form's fields as they were typed, and the steps that were sent.
     typed: dict[str, str] = {}
+    #: by the step: when the browser wrote what is kept of it (its own clock); 0 without the page's script.
+    written_ms: dict[str, int] = {}
     sent: set[str] = set()
     opened_ms: int = 0
     finished_ms: int = 0
@@ -134,6 +136,7 @@ class VisitBook:
             expires_ms=expires_ms,
             box_code=_box_code(name),
             typed={},
+            written_ms={},
             sent=set(),
             result={},
         )

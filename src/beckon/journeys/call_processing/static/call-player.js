@@ -61,6 +61,7 @@ class CallPlayer extends HTMLElement {
   #ends = new AbortController();
   #frame = 0;
   #playing;
+  #marked = "";
 
   connectedCallback() {
     if (this.#audio) return;
@@ -238,15 +239,20 @@ class CallPlayer extends HTMLElement {
 
   #marks() {
     const list = document.getElementById(this.getAttribute("comments"));
-    for (const old of this.#wave.querySelectorAll(".player-mark")) old.remove();
     if (!list || !this.#length) return;
-    for (const line of list.querySelectorAll("[data-moment]")) {
-      const at = Number(line.dataset.moment);
-      const text = line.querySelector(".comment-text")?.textContent ?? "";
+    const comments = [...list.querySelectorAll("[data-moment]")].map((line) => [Number(line.dataset.moment), line.querySelector(".comment-text")?.textContent ?? ""]);
+    // The page looks again now and then: marks that are the same stay where the finger and the focus are.
+    const marked = JSON.stringify([this.#length, comments]);
+    if (marked === this.#marked) return;
+    this.#marked = marked;
+    const focused = this.#wave.querySelector(".player-mark:focus")?.title;
+    for (const old of this.#wave.querySelectorAll(".player-mark")) old.remove();
+    for (const [at, text] of comments) {
       const mark = make("button", { type: "button", class: "player-mark", title: `${clock(at)} ${text}`, "aria-label": `Comment at ${clock(at)}: ${text}` });
       place(mark, at / this.#length);
       mark.addEventListener("click", () => this.seek(at));
       this.#wave.append(mark);
+      if (mark.title === focused) mark.focus({ preventScroll: true });
     }
   }
 
@@ -272,19 +278,23 @@ class CallPlayer extends HTMLElement {
         return;
       }
       const button = form.querySelector("button");
+      const sent = new FormData(form);
       button.disabled = true;
       try {
         const answer = await fetch(form.action, {
           method: "POST",
-          body: new URLSearchParams(new FormData(form)),
+          body: new URLSearchParams(sent),
           headers: { "X-Requested-With": "call-player" },
         });
         if (answer.status !== 204) throw new Error(answer.status);
         said.textContent = "";
-        this.#put(moment(form.elements.moment.value), form.elements.text.value);
-        form.elements.text.value = "";
+        this.#put(moment(sent.get("moment")), sent.get("text"));
         form.elements.once.value = crypto.randomUUID?.() ?? String(Math.random()).slice(2);
-        this.#wave.focus();
+        // Whoever writes on meanwhile, writes on.
+        if (form.elements.text.value === sent.get("text")) {
+          form.elements.text.value = "";
+          this.#wave.focus();
+        }
       } catch {
         said.textContent = "The comment was not kept. Please try again.";
       } finally {

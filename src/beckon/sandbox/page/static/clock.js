@@ -37,7 +37,7 @@ export class Clock {
     const hours = Number(this.slider.value);
     this.slider.value = 0;
     this.preview();
-    if (hours) await this.drag(hours * 3_600_000);
+    if (hours) await this.drag(hours * 3_600_000).catch(() => {});
   }
 
   async drag(ms) {

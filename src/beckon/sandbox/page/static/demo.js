@@ -2,9 +2,9 @@
 // only what differs is put in its place. Acts are posted; their answers come back through the stream like everything else.
 // A scene's script calls `begin` with what is its own: how its story goes, and what a click in its part does.
 
+import { released } from "../web/js/pressed.js";
 import { toast } from "../web/js/toast.js";
 import { Handset } from "./handset.js";
-import { whenReleased } from "./pressed.js";
 import { Story } from "./story.js";
 import { Clock } from "./clock.js";
 
@@ -44,16 +44,27 @@ async function post(name, fields) {
 
 // Looking: at most one question under way, and one more after it when something changed meanwhile.
 
+const RETRY_MS = 3_000;
+
 let asking = false;
 let again = false;
 let timer = 0;
+let due = 0;
+// Another customer, another run, a fresh day: an answer that was asked for before is about what was.
+let turn = 0;
 
+// The earliest moment counts: what changes without end is shown all the same.
 function soon(after = 60) {
+  const at = performance.now() + after;
+  if (timer && due <= at) return;
   clearTimeout(timer);
+  due = at;
   timer = setTimeout(look, after);
 }
 
 async function look() {
+  clearTimeout(timer);
+  timer = 0;
   if (asking) {
     again = true;
     return;
@@ -61,19 +72,20 @@ async function look() {
   asking = true;
   try {
     const { who, run } = state;
+    const asked = turn;
     const query = new URLSearchParams({ scene, who, run });
     const answer = await fetch(`/sandbox/state?${query}`);
     if (answer.status === 403) {
       location.reload();
       return;
     }
-    const seen = answer.ok ? await answer.json() : null;
-    whenReleased(() => {
-      // Somebody else was chosen while this answer was on its way: it is about the one before.
-      if (seen && state.who === who && state.run === run) show(seen);
-    });
+    if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
+    const seen = await answer.json();
+    await released();
+    if (turn === asked) show(seen);
   } catch {
-    // The server is gone: the stream comes back when it does, and asks again.
+    // The server is gone, or in trouble: what changed is to be seen all the same.
+    soon(RETRY_MS);
   } finally {
     asking = false;
     if (again) {
@@ -184,23 +196,28 @@ for (const kind of ["click", "change"]) {
 
 document.addEventListener("click", async (event) => {
   const who = event.target.closest("[data-who]");
-  if (who) return choose(who.dataset.who);
+  if (who) return choose(who.dataset.who).catch(() => {});
   const run = event.target.closest("[data-run]");
   if (run) {
     state.run = run.dataset.run;
+    turn += 1;
     return look();
   }
   const drag = event.target.closest("[data-drag-ms]");
-  if (drag) return clock.drag(Number(drag.dataset.dragMs));
+  if (drag) return clock.drag(Number(drag.dataset.dragMs)).catch(() => {});
   const part = event.target.closest("[data-show]");
   if (part) return panel(part.dataset.show);
 });
 
+// Resolves when they are to be seen.
 export function choose(who) {
   state.who = who;
   state.run = "";
+  state.last = null;
+  turn += 1;
   handset.forget();
-  return look();
+  look();
+  return until(() => true);
 }
 
 document.addEventListener("change", (event) => {
@@ -234,14 +251,18 @@ $("#sent-new-id").addEventListener("click", () => {
 
 $("#reset").addEventListener("click", async () => {
   story.stop();
-  await act("reset");
+  try {
+    await act("reset");
+  } catch {
+    return; // The toast has said it.
+  }
   handset.forget();
   shown.clear();
   state.run = "";
   $("#sent-body").value = "";
   $("#sent-answer").replaceChildren();
   for (const id of ["#sent-send", "#sent-new-id"]) $(id).disabled = true;
-  await choose("");
+  await choose("").catch(() => {});
 });
 
 // One part at a time on a phone.
@@ -303,6 +324,8 @@ export function begin(parts) {
   story = new Story({ act, choose, clock, handset, panel, until, own });
   if (own.shown) waiters.add(own.shown);
   listen();
+  // What is pressed before somebody listens would be lost.
+  for (const part of $$("[data-until-begun]")) part.inert = false;
 }
 
 function listen() {

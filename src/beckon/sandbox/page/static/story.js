@@ -94,11 +94,12 @@ export class Story {
   }
 
   async tap() {
-    const button = [...document.querySelectorAll(".app:not([hidden]) [data-tap]")].at(-1);
-    button?.classList.add("is-pressed");
+    // Asked for anew after the pause: the app may be another one by then.
+    const button = () => [...document.querySelectorAll(".app:not([hidden]) [data-tap]")].at(-1);
+    button()?.classList.add("is-pressed");
     await this.pause(350);
     const loaded = this.loaded();
-    button?.click();
+    button()?.click();
     await loaded;
   }
 

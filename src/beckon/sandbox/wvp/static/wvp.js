@@ -12,6 +12,7 @@ if (form) {
     if (leaving) return;
     const body = new URLSearchParams(new FormData(form));
     body.set("go", "keep");
+    body.set("written", Date.now());
     fetch(form.action, { method: "POST", body, keepalive: true }).catch(() => {});
   };
 
@@ -33,6 +34,10 @@ if (form) {
       return;
     }
     leaving = true;
+    // What is being kept may arrive after this: it is older, and says so.
+    const written = form.elements.written ?? document.createElement("input");
+    Object.assign(written, { type: "hidden", name: "written", value: Date.now() });
+    form.append(written);
     const button = event.submitter;
     button?.setAttribute("aria-busy", "true");
     const label = button?.querySelector("span");

@@ -1,6 +1,8 @@
 // The console's few scripts: filters that apply by themselves, Ctrl+Enter, menus that close, a list's arrow keys.
 // Every page works without them.
 
+import { turn } from "../../web/js/live.js";
+
 document.documentElement.dataset.script = "on";
 
 let waiting = 0;
@@ -15,7 +17,7 @@ function apply(form) {
     return;
   }
   history.replaceState(history.state, "", url);
-  window.htmx.ajax("GET", url.pathname + url.search, { target: "#page", select: "#page", swap: "outerMorph" });
+  turn(document.querySelector("#page"), url.pathname + url.search);
 }
 
 document.addEventListener("input", (event) => {
@@ -30,6 +32,22 @@ document.addEventListener("submit", (event) => {
   event.preventDefault();
   clearTimeout(waiting);
   apply(event.target);
+});
+
+// What is typed while the words before it are on their way stays in the box.
+let typed = null;
+document.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => {
+  const box = ctx.target?.id === "composer" && ctx.target.querySelector("#write-text");
+  if (!box) return;
+  const sent = String(ctx.request.body?.get?.("text") ?? "").replaceAll("\r\n", "\n");
+  if (box.value === sent) return;
+  const fine = ctx.response.status < 400;
+  typed = fine && box.value.startsWith(sent) ? box.value.slice(sent.length).trimStart() : box.value;
+});
+document.addEventListener("htmx:after:swap", () => {
+  const box = typed === null ? null : document.querySelector("#write-text");
+  if (box) box.value = typed;
+  typed = null;
 });
 
 document.addEventListener("keydown", (event) => {

@@ -1,5 +1,7 @@
 // While a code is shown, the till may redeem it: then the page looks again. Everything works without this.
 
+import { released } from "../../web/js/pressed.js";
+
 const LOOK_MS = 4_000;
 const FAILED_MAX = 30;
 
@@ -15,6 +17,7 @@ async function look() {
       if ((await answer.text()) !== voucher.dataset.state) {
         const url = new URL(location.href);
         url.searchParams.delete("said");
+        await released();
         location.replace(url);
         return;
       }
