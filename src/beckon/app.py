@@ -33,7 +33,7 @@ from beckon.doors.api.parts import ApiParts, Health
 from beckon.doors.customer.book import StoredLinks
 from beckon.intake.accept import Intake
 from beckon.intake.journal import TableJournal
-from beckon.journeys.journey import Journey
+from beckon.journeys.journey import Journey, described, served
 from beckon.journeys.journey import found as found_journeys
 from beckon.journeys.part import Allowed, Beside, JourneyParts
 from beckon.maintenance import Maintenance
@@ -51,6 +51,7 @@ from beckon.telephony.switch import Asking, Listener, Switch, SwitchOffer
 from beckon.web import problems, static
 from beckon.web.bodies import Receive
 from beckon.web.live import Hub
+from beckon.web.operations import Operation
 from beckon.web.sessions import Sessions
 from beckon.worker import Wheel, ask, settle
 from beckon.workspaces import Library, Workspaces, open_workspace, read_settings
@@ -193,6 +194,7 @@ class Beckon:
                 if journey.routes is not None
                 for route in journey.routes(journey_parts)
             ],
+            served(self.journeys, journey_parts),
         )
         self.beside += [
             one
@@ -350,7 +352,12 @@ class Beckon:
         key = await self.keys.check(authorization, scope)
         return Allowed(key.workspace, key.label)
 
-    def _doors(self, console_parts: console.ConsoleParts, of_journeys: Sequence[BaseRoute]) -> Starlette:
+    def _doors(
+        self,
+        console_parts: console.ConsoleParts,
+        of_journeys: Sequence[BaseRoute],
+        operations: Sequence[Operation],
+    ) -> Starlette:
         self._events = EventsDoor(
             keys=self.keys,
             workspaces=self.workspaces,
@@ -380,7 +387,9 @@ class Beckon:
                     facts=facts_of,
                     health=self._line,
                     body_size_bytes_max=self.settings.body_size_bytes_max,
-                )
+                ),
+                operations,
+                described(self.journeys),
             ),
             *console.routes(console_parts),
             *customer.routes(

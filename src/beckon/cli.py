@@ -58,6 +58,15 @@ def demo(headless: bool, as_json: bool, port: int, only: tuple[str, ...]) -> Non
     sys.exit(play_headless(as_json=as_json, only=only) if headless else serve_demo(port))
 
 
+@cli.command("openapi")
+def openapi() -> None:
+    """Print the API's OpenAPI document, with what the journeys add to it."""
+    from beckon.doors.api.openapi import document_text
+    from beckon.journeys.journey import described, found
+
+    click.echo(document_text(described(found())), nl=False)
+
+
 @cli.group()
 def key() -> None:
     """API keys."""

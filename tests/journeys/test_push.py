@@ -9,10 +9,11 @@ import pytest
 from beckon.core.delivery import Delivery
 from beckon.demo import Stage
 from beckon.demo.stage import PROVIDERS
+from beckon.inbox.entries import Message, read_body
 from beckon.sandbox.scenarios import Edit
 from beckon.sandbox.twins.fcm import token_of
 from beckon.sandbox.twins.party import Shown
-from beckon.sandbox.twins.web_push import address_of
+from beckon.sandbox.twins.web_push import Twin, address_of
 from beckon.store.changes import Changes
 from beckon.store.tables import LINKS
 from beckon.web.links import new_code
@@ -85,6 +86,12 @@ class Member:
         rows = await self.stage.beckon.database.fetch("SELECT body FROM deliveries ORDER BY created_ms, id", ())
         return [msgspec.json.decode(str(row[0]), type=Delivery) for row in rows]
 
+    async def outcomes(self, delivery: Delivery) -> list[dict[str, Any]]:
+        """What came of a message's hand-overs."""
+        rows = await self.stage.beckon.database.fetch("SELECT data FROM journal WHERE type = 'message.sent'", ())
+        said = [msgspec.json.decode(str(row[0])) for row in rows]
+        return [one for one in said if one["delivery"] == delivery.id]
+
     async def journal(self, type_: str) -> int:
         rows = await self.stage.beckon.database.fetch("SELECT count(*) FROM journal WHERE type = ?", (type_,))
         return int(rows[0][0] or 0)
@@ -155,7 +162,7 @@ async def test_a_subscription_that_has_ended_is_marked_and_the_next_device_and_c
     for device in ("amanda-old", "amanda-new"):
         assert (await member.tells("POST", member.subscription(device))).status_code == 204
     await member.is_issued_an_offer()
-    assert [len(member.sees("web_push", device)) for device in ("amanda-old", "amanda-new")] == [0, 1]
+    assert [len(member.sees("web_push", device)) for device in ("amanda-old", "amanda-new")] == [1, 1]
     # Both are gone: each is asked once, then the app.
     member.stage.cast.party("web_push").faults.number_invalid = True
     third = await member.is_issued_an_offer()
@@ -177,6 +184,37 @@ async def test_a_subscription_that_has_ended_is_marked_and_the_next_device_and_c
     assert (await member.tells("POST", member.subscription("amanda-new"))).status_code == 204
     fifth = await member.is_issued_an_offer()
     assert [one.channel for one in fifth.attempts] == ["web_push"]
+
+
+async def test_a_message_is_shown_on_every_device_once_and_one_that_is_gone_is_let_go(member: Member) -> None:
+    await member.is_issued_an_offer()
+    code = await member.code()
+    devices = ("desk", "laptop", "tablet")
+    for device in devices:
+        assert (await member.tells("POST", member.subscription(device), code)).status_code == 204
+    second = await member.is_issued_an_offer()
+    assert [(one.channel, one.outcome) for one in second.attempts] == [("web_push", "sent")]
+    assert [len(member.sees("web_push", device)) for device in devices] == [1, 1, 1]
+    # One in the middle has ended: the others show the message, nobody asks for it again, and it is not asked any more.
+    push = member.stage.cast.party("web_push")
+    assert isinstance(push, Twin)
+    push.ended.add("laptop")
+    third = await member.is_issued_an_offer()
+    assert [(one.channel, one.outcome) for one in third.attempts] == [("web_push", "sent")]
+    assert [len(member.sees("web_push", device)) for device in devices] == [2, 1, 2]
+    [said] = await member.outcomes(third)
+    assert (said["devices"], [one["to"] for one in said["devices_gone"]]) == (2, [member.device("laptop")])
+    push.ended.clear()
+    await member.is_issued_an_offer()
+    assert [len(member.sees("web_push", device)) for device in devices] == [3, 1, 3]
+
+
+async def test_the_team_reads_the_title_that_the_device_shows(member: Member) -> None:
+    await member.is_issued_an_offer(fcm=token_of("amanda"))
+    rows = await member.stage.beckon.database.fetch("SELECT body FROM entries WHERE kind = 'message'")
+    [entry] = [read_body("message", str(row[0])) for row in rows]
+    assert isinstance(entry, Message)
+    assert (entry.subject, entry.text) == ("20 % off fries for you", "Waiting in your wallet.")
 
 
 async def test_a_device_shows_the_messages_of_whoever_said_it_last(member: Member) -> None:

@@ -17,7 +17,7 @@ import msgspec
 
 from beckon.bench.events import NOTHING
 from beckon.bench.place import FLOW, Place, place
-from beckon.core.clock import SystemClock
+from beckon.core.clock import SystemClock, from_iso
 from beckon.core.ids import fresh
 from beckon.journeys.loyalty_offers.member import Member, Profile
 from beckon.store.changes import Changes
@@ -264,7 +264,7 @@ def _round(made: Place, members: int, connections: int) -> dict[str, Any]:
         click.echo(f"{rounds['looked']:,} members looked at, {beside[-1] / 1000:.0f} ms", err=True)
         if time.perf_counter() - began > 3_600:
             raise SystemExit("the campaign did not come to its end within an hour")
-    took = (rounds["changed_ms"] - rounds["started_ms"]) / 1000
+    took = (from_iso(rounds["changed"]) - from_iso(rounds["started"])) / 1000
     made.wait_until_idle(3_600)
     if rounds["reached"] != members:
         raise SystemExit(f"{rounds['reached']} of {members} members were reached: nothing was measured")

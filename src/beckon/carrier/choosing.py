@@ -18,6 +18,9 @@ from beckon.store.tables import LINKS
 from beckon.web.links import new_code
 from beckon.workspaces import Library
 
+#: To how many devices of one contact a message goes.
+DEVICES_MAX = 10
+
 
 class Ready(msgspec.Struct):
     """A message that is chosen and rendered, and waits for its turn."""
@@ -29,6 +32,8 @@ class Ready(msgspec.Struct):
     rendered: Rendered
     to: str
     links: list[tuple[str, str]]
+    #: the contact's other devices on a channel of devices, the newest first.
+    also: tuple[str, ...] = ()
     #: where a marketing message's reader says no more; empty: it is none.
     stop_url: str = ""
 
@@ -112,7 +117,11 @@ class Choosing:
         if delivery.purpose == "marketing":
             # Any code of ours opens the page where this reader says no more.
             stop_url = link(self._address).replace("/go/", "/stop/")
-        return Ready(item, library, delivery, choice, rendered, address.external_id, links, stop_url)
+        also: tuple[str, ...] = ()
+        if library.channels[choice.channel].capabilities.devices:
+            devices = contact.devices(choice.channel, DEVICES_MAX)
+            also = tuple([one for one in devices if one != address.external_id])
+        return Ready(item, library, delivery, choice, rendered, address.external_id, links, also, stop_url)
 
     def offers(self, library: Library) -> dict[str, Open]:
         """The workspace's channels as ``choose`` wants to know them."""

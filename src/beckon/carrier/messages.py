@@ -1,5 +1,6 @@
 """Messages: one is handed over to its provider, and what comes of that."""
 
+import asyncio
 import logging
 from typing import Any
 
@@ -65,7 +66,39 @@ class Messages:
         self._gates.worked(ready.key)
         fields = self._fields(ready)
         fields["provider_id"] = _id_of(handed)
+        if ready.also:
+            fields |= await self._also(ready, outbound)
         self._outcomes.say(item, "message.sent", fields)
+
+    async def _also(self, ready: Ready, outbound: Outbound) -> dict[str, Any]:
+        """The same to the contact's other devices, once each: what came of them, for the outcome of the first.
+
+        The message has arrived somewhere: what fails here is noted and not tried again, but a device that is gone is
+        told apart, so that nobody sends to it any more.
+        """
+        channel = ready.library.channels[ready.choice.channel]
+        ends = await asyncio.gather(
+            *[channel.send(msgspec.structs.replace(outbound, to=to)) for to in ready.also], return_exceptions=True
+        )
+        reached, gone, failed = 1, [], []
+        for to, end in zip(ready.also, ends, strict=True):
+            if isinstance(end, Refused) and end.gone:
+                gone.append({"to": to, "why": end.why})
+            elif isinstance(end, BeckonError):
+                failed.append(end.why)
+            elif isinstance(end, Exception):
+                log.error("the channel %s failed in a way that it may not", ready.choice.provider, exc_info=end)
+                failed.append(f"the channel failed: {type(end).__name__}")
+            elif isinstance(end, BaseException):
+                raise end
+            else:
+                reached += 1
+        said: dict[str, Any] = {"devices": reached}
+        if gone:
+            said["devices_gone"] = gone
+        if failed:
+            said["devices_failed"] = failed
+        return said
 
     def undeliverable(self, item: Item, delivery: Delivery, choice: Choice, code: str) -> None:
         """No channel is left, or the message can't be said at all."""
@@ -124,6 +157,9 @@ class Messages:
             "choice": _plain(ready.choice),
             "text": ready.rendered.text,
         }
+        if ready.rendered.subject and ready.rendered.subject != ready.library.settings.name:
+            # For the team: the words over the text; where it has none of its own, the sender's name stands there.
+            fields["subject"] = ready.rendered.subject
         if ready.rendered.buttons:
             # For the team's view: what there is to tap.
             fields["buttons"] = _plain(ready.rendered.buttons)

@@ -65,3 +65,8 @@ class Contact(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
             # That it takes no text messages does not say that nobody answers it.
             return None if phone is None else Address(channel, phone.external_id)
         return found
+
+    def devices(self, channel: str, most: int) -> tuple[str, ...]:
+        """The contact's addresses on this channel that are not known to be broken, the newest first."""
+        found = [one.external_id for one in self.addresses if one.channel == channel and one.broken is None]
+        return tuple(found[:most])

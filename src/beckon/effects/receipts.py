@@ -84,6 +84,9 @@ class Receipts:
         delivery = delivery_of(batch, event)
         if delivery is None or contact is None:
             return
+        contact = _without(contact, fields)
+        if fields.get("devices_gone"):
+            batch.put_contact(contact)
         delivery = self._recorded(batch, event, delivery, fields, contact, "sent")
         orphans = self._adopted(batch, event)
         command = delivery.command
@@ -159,7 +162,7 @@ class Receipts:
                     delivery,
                     author=delivery.author,
                     at_ms=event.accepted_ms,
-                    rendered=_as_said(delivery.text, fields) if "buttons" in fields else None,
+                    rendered=_as_said(delivery.text, fields) if fields.keys() & {"buttons", "subject"} else None,
                     text=delivery.text,
                 ),
             )
@@ -271,7 +274,19 @@ class Receipts:
 
 def _as_said(text: str, fields: dict[str, Any]) -> Rendered:
     """The message as its outcome tells it, for the conversation."""
-    return Rendered(text=text, buttons=msgspec.convert(fields["buttons"], tuple[Button, ...]))
+    return Rendered(
+        text=text,
+        subject=str(fields.get("subject", "")),
+        buttons=msgspec.convert(fields.get("buttons", ()), tuple[Button, ...]),
+    )
+
+
+def _without(contact: Contact, fields: dict[str, Any]) -> Contact:
+    """The contact, with the devices marked that turned out to be gone while another took the message."""
+    gone = fields.get("devices_gone")
+    for one in gone if type(gone) is list else ():
+        contact = break_address(contact, str(fields.get("channel")), str(one["to"]), str(one["why"]))
+    return contact
 
 
 def _orphan_key(event: Event) -> str:

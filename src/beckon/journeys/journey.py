@@ -20,7 +20,8 @@ from beckon.core.errors import Misconfigured
 from beckon.core.offered import offered
 from beckon.inbox.cards import Card
 from beckon.inbox.panels import Panel
-from beckon.journeys.part import Beside, JourneyAct, JourneyParts, Part, Routes
+from beckon.journeys.part import Asked, Beside, JourneyAct, JourneyParts, Part, Routes
+from beckon.web.operations import Operation
 from beckon.workspaces import DefinitionKind
 
 GROUP = "beckon.journeys"
@@ -58,6 +59,10 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     part: Callable[[], Part] | None = None
     #: its routes: customers' pages, a vendor's dialect, pages of the console; None: it has none.
     routes: Routes | None = None
+    #: what it adds to the API, described in its document and served like the core's.
+    operations: tuple[Operation, ...] = ()
+    #: (what its routes are handed) → (a request) → what an operation's ``act`` is handed; None: it has no operations.
+    desk: Callable[[JourneyParts], Callable[[Asked], Any]] | None = None
     #: what it adds beside a conversation in the team's view; None: nothing.
     panels: Callable[[JourneyParts], Sequence[Panel]] | None = None
     #: what a flow's ``call:`` step may do with it, by name: ``loyalty.issue``.
@@ -94,6 +99,33 @@ def found() -> dict[str, Journey]:
     for name, journey in offered("journey", beckon.journeys, entry_points(group=GROUP)):
         _add(journeys, name, journey)
     return journeys
+
+
+def described(journeys: Mapping[str, Journey]) -> tuple[Operation, ...]:
+    """What journeys add to the API, as their tables have it: for its document."""
+    return tuple(operation for journey in journeys.values() for operation in journey.operations)
+
+
+def served(journeys: Mapping[str, Journey], parts: JourneyParts) -> list[Operation]:
+    """The same, ready to be asked. Raises ``Misconfigured`` where a journey has operations and no desk for them."""
+    ready: list[Operation] = []
+    for journey in journeys.values():
+        if journey.operations and journey.desk is None:
+            raise Misconfigured("journey.desk", f"the journey {journey.name} has operations, but no desk")
+        if journey.desk is not None:
+            desk = journey.desk(parts)
+            ready += [_at(desk, operation) for operation in journey.operations]
+    return ready
+
+
+def _at(desk: Callable[[Asked], Any], operation: Operation) -> Operation:
+    view = operation.act
+    assert view is not None, "an operation of a journey has an act"
+
+    async def act(asked: Asked) -> Any:
+        return await view(desk(asked))
+
+    return msgspec.structs.replace(operation, act=act)
 
 
 def _add(journeys: dict[str, Journey], name: str, journey: object) -> None:

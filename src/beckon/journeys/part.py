@@ -167,6 +167,20 @@ class Visit(Protocol):
     async def missing(self, what: str) -> Response: ...
 
 
+class Asked(Protocol):
+    """One request of the API to an operation of a journey's: read, allowed, and fitting its form."""
+
+    #: the key's workspace, and the key's label: who asks.
+    workspace: str
+    label: str
+    path: dict[str, str]
+    #: of the operation's ``query`` and ``body``; None: it has none, or it was left out.
+    query: Any
+    body: Any
+    #: the Idempotency-Key; empty: none.
+    once: str
+
+
 class Allowed(msgspec.Struct, frozen=True):
     """Who asks with a good key: its workspace and its label."""
 

@@ -42,6 +42,8 @@ class Capabilities(msgspec.Struct, kw_only=True, frozen=True):
     spoken: bool = False
     #: has a title over its text: the template's subject.
     title: bool = False
+    #: a contact's addresses on it are devices of theirs: a message goes to every one that works.
+    devices: bool = False
 
 
 class Channel(Protocol):

@@ -186,7 +186,9 @@ def serving(
     write_workspace(folder / "main", "main", more)
     write_workspace(folder / "other", "other")
     for name, text in files.items():
-        (folder / "main" / name).write_text(text)
+        file = folder / "main" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
     settings = ServerSettings(
         database_url=database_url or f"sqlite:///{folder}/beckon.db",
         workspace=str(folder / "main"),

@@ -6,7 +6,7 @@ import json
 import urllib.request
 from typing import Any
 
-Lines = list[tuple[str, int, float, list[str]]]
+Lines = list[tuple[str, int, float]]
 
 
 class SessionM:
@@ -68,11 +68,10 @@ class SessionM:
                 "quantity": quantity,
                 "unit_price": price,
                 "subtotal": price * quantity,
-                "categories": categories,
             }
-            for number, (item_id, quantity, price, categories) in enumerate(lines, 1)
+            for number, (item_id, quantity, price) in enumerate(lines, 1)
         ]
-        total = sum(quantity * price for _, quantity, price, _ in lines)
+        total = sum(quantity * price for _, quantity, price in lines)
         return {
             "transaction_id": transaction_id,
             "is_closed": True,

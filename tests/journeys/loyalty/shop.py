@@ -36,6 +36,7 @@ points: 10
 per: 1
 expiry: { kind: rolling, months: 12 }
 point_value: 0.001
+categories: { fries: ["*-fries"], drinks: [cola] }
 tiers:
   - { tier: bronze, title: Bronze }
   - { tier: silver, title: Silver, reached_at: 100, rate: 150 }
@@ -51,7 +52,7 @@ valid: 30d
     "snack-box": """\
 offer: snack-box
 title: Snack box
-titles: { nl: Snackdoos }
+titles: { nl-BE: Snackdoos, fr: Boîte snack }
 blurb: A snack box for nothing
 discount: { free: 1, items: [snack-box] }
 valid: 30d
@@ -291,7 +292,6 @@ def item(line: int, name: str, price: float, quantity: float = 1) -> dict[str, A
         "unit_price": price,
         "subtotal": round(price * quantity, 2),
         "tax_included": 0,
-        "categories": ["fries"] if name.endswith("fries") else [],
     }
 
 

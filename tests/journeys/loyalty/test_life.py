@@ -292,7 +292,7 @@ async def test_our_own_api_says_the_same_in_our_words(shop: Shop):
     outcomes = (await call("POST", "members/batch", many))["members"]
     assert [one.get("error", {}).get("code", "ok") for one in outcomes] == ["ok", "ok", "profile.empty"]
     assert [one.get("known", False) for one in outcomes] == [False, True, False]
-    assert (await call("POST", "members", {"profile": {"nickname": "x"}}, 422))["code"] == "request.fields"
+    assert (await call("POST", "members", {"profile": {"nickname": "x"}}, 422))["code"] == "request.field_unknown"
     assert (await call("DELETE", f"members/{id_}"))["member"] == id_
     assert (await call("GET", f"members/{id_}", status=404))["code"] == "member.unknown"
 

@@ -136,7 +136,7 @@ async def test_an_app_that_knows_only_the_vendors_shapes_finds_its_way(shop: Sho
     user_id = await app.register("bo@example.com", "Bo", "Fry", "crm-77")
     assert await app.available_points(user_id) == 25
     assert "Two kinds of fries" in await app.campaign_names(user_id)
-    lines = [("pulled-pork-fries", 1, 9.0, ["fries"]), ("curly-fries", 1, 9.0, ["fries"])]
+    lines = [("pulled-pork-fries", 1, 9.0), ("curly-fries", 1, 9.0)]
     modified = shop.at(-60)
     assert await app.buy("app-1", "T-app-1", user_id, lines, modified) == "OK"
     assert await app.buy("app-1", "T-app-1", user_id, lines, modified) == "OK", "the same request again"
@@ -146,11 +146,11 @@ async def test_an_app_that_knows_only_the_vendors_shapes_finds_its_way(shop: Sho
     assert await app.store_names(user_id) == ["The last one", "Large fries", "Snack box"]
     bought = await app.purchase("app-2", user_id, "Large fries")
     assert await app.available_points(user_id) == 155
-    taken_off = await app.lock("app-3", bought, "T-app-2", [("curly-fries", 2, 4.5, ["fries"])], shop.at(-30), user_id)
+    taken_off = await app.lock("app-3", bought, "T-app-2", [("curly-fries", 2, 4.5)], shop.at(-30), user_id)
     assert taken_off == 2.0
     assert sorted(name for _, name, _ in await app.wallet(user_id)) == ["Snack box"], "what is locked is not issued"
     discount = {"user_offer_id": bought, "amount": taken_off}
-    await app.buy("app-4", "T-app-2", user_id, [("curly-fries", 2, 4.5, ["fries"])], shop.at(-20), discount)
+    await app.buy("app-4", "T-app-2", user_id, [("curly-fries", 2, 4.5)], shop.at(-20), discount)
     assert [one for one, _, _ in await app.wallet(user_id)] == [offer_id]
     assert await app.available_points(user_id) == 155 + 70
     # She brings all of it back: the points go, the offer comes again.

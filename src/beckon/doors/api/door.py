@@ -77,7 +77,7 @@ class Door:
             path={name: str(value) for name, value in request.path_params.items()},
             query=forms.read_query(request.scope["query_string"], operation.query or _Nothing),
             body=await self._body(request, operation),
-            once=forms.key_of(request.headers) if operation.method == "POST" else "",
+            once=forms.key_of(request.headers) if operation.method == "POST" or operation.once else "",
         )
 
     async def _body(self, request: Request, operation: Operation) -> Any:

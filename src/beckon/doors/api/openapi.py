@@ -1,4 +1,5 @@
-"""OpenAPI: the API's document, made from the table of operations. ``python -m beckon.doors.api.openapi`` prints it.
+"""OpenAPI: the API's document, made from the tables of operations, the core's and the journeys'. ``beckon openapi``
+prints it.
 
 Committed as ``docs/openapi.json``; a test holds the file to this module.
 """
@@ -27,9 +28,11 @@ _TITLES = {
     404: "There is no such thing in this workspace",
     408: "The body came too slowly",
     409: "It conflicts with what is there",
+    410: "It is over",
     413: "The body is too large",
     415: "Not this kind of content",
     422: "The content doesn't fit",
+    429: "Too many tries",
     503: "Not just now; Retry-After says when",
 }
 _PROBLEM: Schema = {
@@ -68,11 +71,12 @@ its scopes say: `events`, `read`, `write`, `definitions`. It sees its own worksp
 
 
 @lru_cache(maxsize=1)
-def document() -> Schema:
-    """The OpenAPI 3.1 document."""
-    schemas = _schemas()
+def document(described: tuple[Operation, ...] = ()) -> Schema:
+    """The OpenAPI 3.1 document. ``described``: what journeys add to the API."""
+    operations = (*OPERATIONS, *described)
+    schemas = _schemas(operations)
     paths: dict[str, Schema] = {}
-    for operation in OPERATIONS:
+    for operation in operations:
         path = paths.setdefault(operation.path, {})
         if operation is POST_EVENTS:
             path["post"] = _with_problems(operation, openapi_events.operation(operation))
@@ -87,7 +91,7 @@ def document() -> Schema:
             "description": _ABOUT,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "tags": [{"name": name} for name in dict.fromkeys(operation.tag for operation in OPERATIONS)],
+        "tags": [{"name": name} for name in dict.fromkeys(one.tag for one in operations)],
         "paths": paths,
         "components": {
             "schemas": dict(sorted(schemas.items())),
@@ -102,9 +106,9 @@ def document() -> Schema:
     return renamed
 
 
-def document_text() -> str:
+def document_text(described: tuple[Operation, ...] = ()) -> str:
     """The document as it is committed: indented, and ended by a line feed."""
-    return msgspec.json.format(msgspec.json.encode(document()), indent=1).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(document(described)), indent=1).decode() + "\n"
 
 
 def _operation(operation: Operation) -> Schema:
@@ -151,12 +155,13 @@ def _content(operation: Operation) -> Schema:
 
 def _path_parameters(operation: Operation) -> list[Schema]:
     names = re.findall(r"\{([a-z]+)\}", operation.path)
+    patterns = {**PATH_PATTERNS, **dict(operation.patterns)}
     return [
         {
             "name": name,
             "in": "path",
             "required": True,
-            "schema": {"type": "string", "pattern": f"^({PATH_PATTERNS[name]})$"},
+            "schema": {"type": "string", "pattern": f"^({patterns[name]})$"},
         }
         for name in names
     ]
@@ -178,7 +183,8 @@ def _query_parameters(operation: Operation) -> list[Schema]:
 
 
 def _headers(operation: Operation) -> list[Schema]:
-    return [openapi_events.IDEMPOTENCY_KEY] if operation.method == "POST" and operation.scope == "write" else []
+    keyed = operation.once or (operation.method == "POST" and operation.scope == "write")
+    return [openapi_events.IDEMPOTENCY_KEY] if keyed else []
 
 
 def _with_problems(operation: Operation, said: Schema) -> Schema:
@@ -203,9 +209,9 @@ def _schema(type_: Any) -> Schema:
     return schema
 
 
-def _schemas() -> dict[str, Schema]:
-    types = [operation.answer for operation in OPERATIONS if operation.act and operation.media == "application/json"]
-    types += [operation.body for operation in OPERATIONS if operation.body not in (None, str)]
+def _schemas(operations: tuple[Operation, ...]) -> dict[str, Schema]:
+    types = [operation.answer for operation in operations if operation.act and operation.media == "application/json"]
+    types += [operation.body for operation in operations if operation.body not in (None, str)]
     _, components = msgspec.json.schema_components([*types, *BODIES.values()], ref_template=_REF)
     return {**components, **openapi_events.SCHEMAS, "ProblemDetails": _PROBLEM}
 
@@ -227,9 +233,3 @@ def _rename(text: str) -> str:
     for pattern, word in _RENAMED:
         text = pattern.sub(word, text)
     return text
-
-
-if __name__ == "__main__":
-    import sys
-
-    sys.stdout.write(document_text())

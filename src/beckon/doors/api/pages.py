@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from beckon.doors.api.markdown import html
 from beckon.doors.api.openapi import document
+from beckon.web.operations import Operation
 from beckon.web.pages import page
 
 #: What every code means, and what to do: also ``docs/errors.md``.
@@ -19,33 +20,40 @@ ERRORS = Path(__file__).parent / "errors.md"
 _CACHE = "public, max-age=300"
 
 
-def routes() -> list[BaseRoute]:
-    """The documents' routes."""
+def routes(described: tuple[Operation, ...] = ()) -> list[BaseRoute]:
+    """The documents' routes. ``described``: what journeys add to the API."""
+    documents = _Documents(described)
     return [
-        Route("/openapi.json", openapi, methods=["GET"]),
-        Route("/docs/api", api, methods=["GET"]),
+        Route("/openapi.json", documents.openapi, methods=["GET"]),
+        Route("/docs/api", documents.api, methods=["GET"]),
         Route("/docs/errors", errors, methods=["GET"]),
     ]
 
 
-async def openapi(request: Request) -> Response:
-    """The OpenAPI document."""
-    return Response(_encoded(), media_type="application/json", headers={"Cache-Control": _CACHE})
+class _Documents:
+    """The API's document and its page, made when they are first asked for."""
 
+    def __init__(self, described: tuple[Operation, ...]) -> None:
+        self._described = described
 
-async def api(request: Request) -> Response:
-    """The API as a page, made from its document."""
-    whole = document()
-    return page(
-        request,
-        "api/operations.html",
-        cache=_CACHE,
-        title="API",
-        about=html(whole["info"]["description"], level=2),
-        version=whole["info"]["version"],
-        tags=[tag["name"] for tag in whole["tags"]],
-        operations=_operations(),
-    )
+    async def openapi(self, request: Request) -> Response:
+        """The OpenAPI document."""
+        encoded = _encoded(self._described)
+        return Response(encoded, media_type="application/json", headers={"Cache-Control": _CACHE})
+
+    async def api(self, request: Request) -> Response:
+        """The API as a page, made from its document."""
+        whole = document(self._described)
+        return page(
+            request,
+            "api/operations.html",
+            cache=_CACHE,
+            title="API",
+            about=html(whole["info"]["description"], level=2),
+            version=whole["info"]["version"],
+            tags=[tag["name"] for tag in whole["tags"]],
+            operations=_operations(self._described),
+        )
 
 
 async def errors(request: Request) -> Response:
@@ -54,8 +62,8 @@ async def errors(request: Request) -> Response:
 
 
 @lru_cache(maxsize=1)
-def _encoded() -> bytes:
-    return msgspec.json.encode(document())
+def _encoded(described: tuple[Operation, ...]) -> bytes:
+    return msgspec.json.encode(document(described))
 
 
 @lru_cache(maxsize=1)
@@ -64,10 +72,10 @@ def _errors() -> Markup:
 
 
 @lru_cache(maxsize=1)
-def _operations() -> list[dict[str, Any]]:
+def _operations(described: tuple[Operation, ...]) -> list[dict[str, Any]]:
     """Every operation in the words of the page."""
     shown = []
-    for path, methods in document()["paths"].items():
+    for path, methods in document(described)["paths"].items():
         for method, operation in methods.items():
             shown.append(
                 {

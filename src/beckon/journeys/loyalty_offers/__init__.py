@@ -4,7 +4,8 @@ from pathlib import Path
 
 from beckon.journeys.journey import Journey, Rail, read_event_types
 from beckon.journeys.loyalty_offers import acts
-from beckon.journeys.loyalty_offers.api import routes as api_routes
+from beckon.journeys.loyalty_offers.api import desk
+from beckon.journeys.loyalty_offers.api_table import OPERATIONS
 from beckon.journeys.loyalty_offers.definitions import parse_campaign, parse_offer, parse_programme
 from beckon.journeys.loyalty_offers.page import doors as page
 from beckon.journeys.loyalty_offers.part import LoyaltyPart
@@ -27,10 +28,11 @@ JOURNEY = Journey(
     rail=(Rail("/console/members", "star", "Members"), Rail("/console/campaigns", "gift", "Campaigns")),
     routes=lambda parts: [
         *sessionm_routes(parts),
-        *api_routes(parts),
         *page.routes(parts),
         *team.routes(parts),
     ],
+    operations=OPERATIONS,
+    desk=desk,
     acts=acts.acts,
     act_names=acts.NAMES,
     kinds=(

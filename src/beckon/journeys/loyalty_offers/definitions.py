@@ -23,6 +23,8 @@ Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 #: An amount in the programme's currency, as people write it: ``18``, ``"18.00"``, ``2.5``.
 Amount = int | float | str
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+#: An item's id, or several: ``*`` stands for any signs.
+Pattern = Annotated[str, Meta(min_length=1, max_length=200)]
 #: Texts by locale; ``en`` is the last resort.
 Texts = dict[str, Words]
 
@@ -85,6 +87,11 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     tier_by: Literal["money", "points"] = "money"
     #: over which time: a calendar year, or for ever.
     tier_period: Literal["year", "ever"] = "year"
+    #: category → items that belong to it, by id; ``*`` stands for any signs: ``fries: ["*-fries"]``. A till may name an
+    #: item's categories, too; the vendor's tills don't.
+    categories: Annotated[
+        dict[Name, Annotated[tuple[Pattern, ...], Meta(max_length=10_000)]], Meta(max_length=1_000)
+    ] = {}
     codes: Codes = Codes()
     age_min: Annotated[int, Meta(ge=0, le=120)] = 13
     #: a till's clock may be ahead of ours by so much.

@@ -23,6 +23,10 @@ class Phone(msgspec.Struct, frozen=True, omit_defaults=True):
     verified: bool = False
 
 
+#: A field of the integrator's own.
+Own = str | bool | int | float | list[str]
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a member says of themselves. A change replaces the fields that it names."""
 
@@ -43,7 +47,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: consent to marketing.
     opted_in: bool = False
     #: the integrator's own fields.
-    custom: dict[str, str] = {}
+    custom: dict[str, Own] = {}
 
 
 class Member(msgspec.Struct, kw_only=True, omit_defaults=True):

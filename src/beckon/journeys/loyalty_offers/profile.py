@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 from beckon.core.errors import Refused
+from beckon.journeys.loyalty_offers.member import Own
 from beckon.messaging.contacts import normalise_email, normalise_locale, normalise_phone
 
 NAME_MAX = 100
@@ -13,6 +14,8 @@ LINE_MAX = 200
 PHONES_MAX = 10
 CUSTOM_MAX = 100
 CUSTOM_CHARS_MAX = 1_000
+#: Numbers that every reader of JSON has exactly.
+NUMBER_MAX = 1 << 53
 ID_MAX = 200
 TAG_MAX = 100
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -127,21 +130,31 @@ def _phones(value: Any, region: str) -> list[dict[str, Any]]:
     return phones
 
 
-def _custom(value: Any) -> dict[str, str]:
+def _custom(value: Any) -> dict[str, Own]:
     if not isinstance(value, Mapping) or len(value) > CUSTOM_MAX:
         raise Refused("profile.custom", f"own fields are an object of {CUSTOM_MAX} at most", field="user_profile")
-    custom: dict[str, str] = {}
+    custom: dict[str, Own] = {}
     for name, one in value.items():
-        if type(one) is bool:
-            one = "true" if one else "false"
-        elif isinstance(one, (int, float)):
-            one = str(one)
-        elif isinstance(one, list) and all(isinstance(part, str) for part in one):
-            one = ",".join(one)
-        if one is None or isinstance(one, (dict, list)):
-            continue
-        custom[line(name, "user_profile", NAME_MAX)] = line(one, f"user_profile.{str(name)[:40]}", CUSTOM_CHARS_MAX)
+        if one is not None:
+            field = f"user_profile.{str(name)[:40]}"
+            custom[line(name, "user_profile", NAME_MAX)] = _own(one, field)
     return custom
+
+
+def _own(value: Any, field: str) -> Own:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        if not -NUMBER_MAX <= value <= NUMBER_MAX:
+            raise Refused("profile.custom", f"{field} is too large a number", field=field)
+        return value
+    if isinstance(value, list):
+        if len(value) > CUSTOM_MAX:
+            raise Refused("profile.custom", f"{field} is a list of {CUSTOM_MAX} at most", field=field)
+        return [line(one, field, NAME_MAX) for one in value]
+    if isinstance(value, Mapping):
+        raise Refused("profile.custom", f"{field} is a text, a number, true or false, or a list of texts", field=field)
+    return line(value, field, CUSTOM_CHARS_MAX)
 
 
 def _named(read: Any, value: Any, field: str) -> str:

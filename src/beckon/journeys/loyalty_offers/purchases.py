@@ -17,6 +17,7 @@ from beckon.journeys.loyalty_offers.told import reached, text_in
 def transaction_asked(desk: Desk, given: SaleAsked) -> dict[str, Any]:
     """Record a transaction, or what has become of it since."""
     member = desk.room.member(desk.workspace, given)
+    given.items = desk.rules.sorted_in(given.items)
     before = desk.room.sales.get((desk.workspace, given.sale))
     _fits(desk, given, before, member)
     if before is not None and before.state in ("closed", "voided"):

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from beckon.core.clock import Clock
+from beckon.core.errors import Refused
 from beckon.journeys.loyalty_offers import earning, ledger, rounds
 from beckon.journeys.loyalty_offers.books import ALL_DAYS, figures
 from beckon.journeys.loyalty_offers.definitions import OfferDefinition
@@ -24,6 +25,19 @@ from beckon.workspaces import Workspaces
 #: Days of a campaign's chart.
 DAYS_MAX = 366
 LIST_MAX = 1_000
+#: Kinds of keys (email, phone, external:crm …) that a search goes through.
+KINDS_MAX = 40
+#: The type of another system's id where none was said.
+EXTERNAL_ID = "external:external_id"
+#: Whom a word means, whatever kind of key it is: a step of the index for each kind that there is.
+_OF_ANY_TYPE = f"""
+WITH RECURSIVE kinds (kind, number) AS (
+ SELECT min(kind), 1 FROM member_keys WHERE workspace = ?
+ UNION ALL
+ SELECT (SELECT min(k.kind) FROM member_keys k WHERE k.workspace = ? AND k.kind > kinds.kind), number + 1
+ FROM kinds WHERE kinds.kind IS NOT NULL AND number < {KINDS_MAX})
+SELECT k.kind, k.member FROM kinds JOIN member_keys k ON k.workspace = ? AND k.kind = kinds.kind AND k.word = ?
+"""
 _member = msgspec.json.Decoder(Member).decode
 _offer = msgspec.json.Decoder(Offer).decode
 _sale = msgspec.json.Decoder(Sale).decode
@@ -154,6 +168,22 @@ class Reading:
             (workspace, kind, word.casefold() if kind == "email" else word),
         )
         return _member(str(rows[0][0])) if rows else None
+
+    async def find_external(self, workspace: str, id: str) -> str:
+        """Whom another system's id means where its type is not said: a member's id; empty: nobody.
+
+        Of several, the one who has it as the type ``external_id``. Raises ``Refused`` where that says nothing either.
+        """
+        rows = await self._reader.fetch(_OF_ANY_TYPE, (workspace, workspace, workspace, id))
+        found = {str(kind): str(member) for kind, member in rows if str(kind).startswith("external:")}
+        if EXTERNAL_ID in found:
+            return found[EXTERNAL_ID]
+        if len(set(found.values())) > 1:
+            types = ", ".join([kind.partition(":")[2] for kind in sorted(found)])
+            raise Refused(
+                "member.ambiguous", f"several members have this id, as {types}: say its type", field="external_id"
+            )
+        return next(iter(found.values()), "")
 
     async def offer(self, workspace: str, id: str) -> Offer | None:
         """An offer that was issued."""
@@ -365,6 +395,20 @@ class Reading:
             "SELECT campaign, reached, cost FROM campaign_days WHERE workspace = ? AND day = ?", (workspace, ALL_DAYS)
         )
         return {str(campaign): Totals(int(reached or 0), int(cost or 0)) for campaign, reached, cost in rows}
+
+
+async def key_kinds(reader: Database, workspace: str) -> list[str]:
+    """The kinds of keys that there are (email, phone, external:crm …): a step of the index for each."""
+    kinds: list[str] = []
+    while len(kinds) < KINDS_MAX:
+        rows = await reader.fetch(
+            "SELECT kind FROM member_keys WHERE workspace = ? AND kind > ? ORDER BY kind LIMIT 1",
+            (workspace, kinds[-1] if kinds else ""),
+        )
+        if not rows:
+            break
+        kinds.append(str(rows[0][0]))
+    return kinds
 
 
 _STORE_REASONS = {

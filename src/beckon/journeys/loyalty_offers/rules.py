@@ -1,5 +1,6 @@
 """Rules: a workspace's programme, offers and campaigns, made ready for quick use: instants, minor units, sets. Pure."""
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
@@ -12,9 +13,12 @@ from beckon.core.timers import clock_minutes, parse_duration
 from beckon.journeys.loyalty_offers.definitions import Campaign, Discount, OfferDefinition, Programme, Tier
 from beckon.journeys.loyalty_offers.discounts import DiscountRule
 from beckon.journeys.loyalty_offers.money import exponent, minor
+from beckon.journeys.loyalty_offers.sale import Item
 
 DAY_MS = 86_400_000
 _DAYS = {"mon": 0, "tue": 1, "wed": 2, "thu": 3, "fri": 4, "sat": 5, "sun": 6}
+#: Items whose categories are kept at hand.
+_ITEMS_KNOWN_MAX = 4_096
 #: Later than anything.
 NEVER_MS = 1 << 52
 
@@ -65,6 +69,43 @@ class CampaignRule(msgspec.Struct, frozen=True, kw_only=True):
     budget: int
 
 
+class Categories:
+    """Which items belong to which categories."""
+
+    def __init__(self, categories: Mapping[str, tuple[str, ...]]) -> None:
+        self._exact: dict[str, list[str]] = {}
+        self._patterns: list[tuple[re.Pattern[str], str]] = []
+        for category, patterns in categories.items():
+            for pattern in patterns:
+                if "*" not in pattern:
+                    self._exact.setdefault(pattern, []).append(category)
+            several = [re.escape(pattern).replace(r"\*", ".*") for pattern in patterns if "*" in pattern]
+            if several:
+                self._patterns.append((re.compile("|".join(several)), category))
+        self._known: dict[str, tuple[str, ...]] = {}
+
+    def of(self, item: str) -> tuple[str, ...]:
+        """The categories of an item."""
+        known = self._known.get(item)
+        if known is None:
+            known = (
+                *self._exact.get(item, ()),
+                *[category for pattern, category in self._patterns if pattern.fullmatch(item)],
+            )
+            if len(self._known) >= _ITEMS_KNOWN_MAX:
+                self._known.clear()
+            self._known[item] = known
+        return known
+
+    def sorted_in(self, items: tuple[Item, ...]) -> tuple[Item, ...]:
+        """The items with their categories added."""
+        return tuple([self._with(item) for item in items])
+
+    def _with(self, item: Item) -> Item:
+        more = [category for category in self.of(item.item) if category not in item.categories]
+        return msgspec.structs.replace(item, categories=(*item.categories, *more)) if more else item
+
+
 class Rules:
     """All of a workspace's, as its library has them at the moment."""
 
@@ -108,7 +149,12 @@ class Rules:
         self.on = {kind: tuple(rules) for kind, rules in by.items()}
         self.codes = {fold(rule.campaign.code): rule for rule in self.on["code"] if rule.campaign.code}
         self.code_lists = {rule.campaign.code_list: rule for rule in self.on["code"] if rule.campaign.code_list}
+        self._category = Categories(programme.categories)
         self._day = (0, 0, 0)
+
+    def sorted_in(self, items: tuple[Item, ...]) -> tuple[Item, ...]:
+        """A basket whose items are in the programme's categories, too."""
+        return self._category.sorted_in(items) if self.programme.categories else items
 
     def local(self, at_ms: int) -> datetime:
         """An instant on the workspace's clocks."""

@@ -29,6 +29,8 @@ log = logging.getLogger("beckon.loyalty")
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _encode = msgspec.json.Encoder().encode
 _CREDENTIALS_MAX = 1_000
+#: Another system's id whose type is not said.
+ANY = "*"
 
 T = TypeVar("T")
 
@@ -69,9 +71,12 @@ class Vendor:
         return allowed
 
     async def member(self, workspace: str, user_id: Any, *, external_type: str = "") -> Member:
-        """A member by the vendor's id, or by another system's. Raises ``Refused``."""
+        """A member by the vendor's id, or by another system's: of a type, or of ``ANY``. Raises ``Refused``."""
         text = user_id if isinstance(user_id, str) else str(user_id or "")
-        if external_type:
+        if external_type == ANY:
+            text = await self.reading.find_external(workspace, text[:200])
+            member = await self.reading.member(workspace, text)
+        elif external_type:
             member = await self.reading.find(workspace, f"external:{external_type}", text[:200])
         else:
             member = await self.reading.member(workspace, from_uuid("mem", text))
@@ -162,9 +167,21 @@ def endpoint(vendor: Vendor, view: View, scope: str, *, core: bool) -> Callable[
     return answer
 
 
-def refusal(error: BeckonError, *, core: bool) -> Response:
+def nothing(*, core: bool, allow: str = "") -> Callable[[Request], Awaitable[Response]]:
+    """Where the dialect has nothing, or nothing by this method: its clients read errors in its shape only."""
+
+    async def answer(request: Request) -> Response:
+        path, method = request.url.path[:200], request.method[:20]
+        if allow:
+            return refusal(Refused("http.method", f"{path} is asked by {allow}, not {method}"), core=core, allow=allow)
+        return refusal(Refused("http.not_found", f"there is nothing at {path}"), core=core)
+
+    return answer
+
+
+def refusal(error: BeckonError, *, core: bool, allow: str = "") -> Response:
     """An error in the dialect's shape."""
-    headers = dict(_HEADERS)
+    headers = {**_HEADERS, "Allow": allow} if allow else dict(_HEADERS)
     status = status_of(error, core=core)
     if status == 401:
         headers["WWW-Authenticate"] = 'Basic realm="loyalty"'
@@ -190,7 +207,9 @@ class Straight:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             if scope["method"] != "POST":
-                raise Refused("http.method", "this is a POST")
+                error = Refused("http.method", "this is asked by POST")
+                await refusal(error, core=False, allow="POST")(scope, receive, send)
+                return
             authorization = ""
             for name, value in scope["headers"]:
                 if name == b"authorization":

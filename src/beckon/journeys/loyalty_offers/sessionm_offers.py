@@ -1,5 +1,6 @@
 """SessionM's domain APIs: the wallet, issuing and redeeming, the rewards store, points."""
 
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from beckon.journeys.loyalty_offers.rules import NEVER_MS
 from beckon.journeys.loyalty_offers.sessionm import Call, Vendor
 from beckon.journeys.loyalty_offers.sessionm_users import shown_user
 from beckon.journeys.loyalty_offers.sessionm_words import as_uuid, from_uuid, instant, name_uuid, named, shown
+from beckon.messaging.contacts import normalise_locale
 
 TAKE_MAX = 1_000
 NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -94,7 +96,8 @@ async def get_user_offers(call: Call) -> dict[str, Any]:
     body = call.read(_Wallet)
     _page(body.skip, body.take)
     member = await call.vendor.member(call.workspace, body.user_id)
-    wallet = [held for held in await call.vendor.reading.wallet(member) if held.offer.state == "issued"]
+    open_ones = await call.vendor.reading.wallet(speaking(member, body.culture))
+    wallet = [held for held in open_ones if held.offer.state == "issued"]
     balance = call.vendor.reading.balance(member)
     categories = sorted({held.definition.category for held in wallet if held.definition and held.definition.category})
     return {
@@ -113,6 +116,17 @@ async def get_user_offers(call: Call) -> dict[str, Any]:
             "available_points": balance.available,
         },
     }
+
+
+def speaking(member: Member, culture: str) -> Member:
+    """The member as one who reads this language (``fr-FR``): what a request's culture asks names and texts to be in."""
+    if not culture:
+        return member
+    try:
+        locale = normalise_locale(culture)
+    except Refused:
+        return member  # what can't be a language says nothing
+    return msgspec.structs.replace(member, profile=msgspec.structs.replace(member.profile, locale=locale))
 
 
 def user_offer(vendor: Vendor, held: Held) -> dict[str, Any]:
@@ -161,10 +175,10 @@ async def issue(call: Call) -> dict[str, Any]:
     )
     given.mark = mark_of(given)
     answer = await call.ask("loyalty.issue_asked", given, id=body.request_id)
-    return await _issued(call, answer["offer"])
+    return await _issued(call, answer["offer"], body.culture)
 
 
-async def _issued(call: Call, offer_id: str) -> dict[str, Any]:
+async def _issued(call: Call, offer_id: str, culture: str) -> dict[str, Any]:
     offer = await call.vendor.reading.offer(call.workspace, offer_id)
     member = await call.vendor.reading.member(call.workspace, offer.member) if offer is not None else None
     if offer is None or member is None:
@@ -173,7 +187,7 @@ async def _issued(call: Call, offer_id: str) -> dict[str, Any]:
         "status": "ok",
         "payload": {
             "user_id": as_uuid(member.id),
-            "user_offer": user_offer(call.vendor, call.vendor.reading.held(member, offer)),
+            "user_offer": user_offer(call.vendor, call.vendor.reading.held(speaking(member, culture), offer)),
         },
     }
 
@@ -199,7 +213,7 @@ async def _offer_act(call: Call, act: str) -> dict[str, Any]:
     )
     given.mark = mark_of(given)
     answer = await call.ask("loyalty.offer_asked", given, id=body.request_id)
-    return await _issued(call, answer["offer"])
+    return await _issued(call, answer["offer"], body.culture)
 
 
 # The rewards store: one for each programme.
@@ -208,7 +222,7 @@ async def _offer_act(call: Call, act: str) -> dict[str, Any]:
 async def user_stores(call: Call) -> dict[str, Any]:
     """``POST …/offers/rewardstores/get_user_reward_stores``"""
     body = call.read(_Store)
-    member = await call.vendor.member(call.workspace, body.user_id)
+    member = speaking(await call.vendor.member(call.workspace, body.user_id), body.culture)
     sold = await call.vendor.reading.store(member)
     payload: dict[str, Any] = {
         "user_id": as_uuid(member.id),
@@ -226,7 +240,7 @@ async def store_offers(call: Call) -> dict[str, Any]:
     _page(body.skip, body.take)
     if any(one not in (_store_id(call), "") for one in body.reward_store_ids[:100]):
         raise Refused("store.unknown", "there is no such rewards store", field="reward_store_ids")
-    member = await call.vendor.member(call.workspace, body.user_id)
+    member = speaking(await call.vendor.member(call.workspace, body.user_id), body.culture)
     sold = await call.vendor.reading.store(member)
     store = _store(call, sold)
     store["offers"] = [_sold(one) for one in sold[body.skip : body.skip + body.take]]
@@ -252,7 +266,7 @@ async def purchase(call: Call) -> dict[str, Any]:
     )
     given.mark = mark_of(given)
     answer = await call.ask("loyalty.buy_asked", given, id=body.request_id)
-    said = await _issued(call, answer["offer"])
+    said = await _issued(call, answer["offer"], body.culture)
     said["payload"]["user_offer_ids"] = [as_uuid(one["offer"]) for one in answer["offers"]]
     said["payload"]["points_spent"] = answer["points"]
     return said
@@ -317,9 +331,7 @@ async def _points(call: Call, body: Any, details: list[_Detail], sign: int) -> d
     if len(details) > 50:
         raise Refused("request.too_long", "50 details at most", field="details")
     amounts = [_whole(one.amount) for one in details] or [_whole(body.amount)]
-    once = body.request_id or body.idempotency_id or body.reference_id
-    if not once and len(details) == 1:
-        once = details[0].reference_id
+    once = body.request_id or body.idempotency_id or _reference(body, details)
     expiries = {instant(one.expiration_date, "expiration_date") for one in details}
     if len(expiries) > 1:
         raise Refused("request.fields", "one deposit has one expiration_date", field="expiration_date")
@@ -336,6 +348,16 @@ async def _points(call: Call, body: Any, details: list[_Detail], sign: int) -> d
     payload["user_point_transaction_id"] = str(answer["entry"])
     payload["modified_points"] = answer["points"]
     return {"status": "ok", "payload": payload}
+
+
+def _reference(body: Any, details: list[_Detail]) -> str:
+    """What a reference makes once: of this user and of its kind, since apps give many users the same one."""
+    one = details[0] if len(details) == 1 else None
+    reference = body.reference_id or (one.reference_id if one is not None else "")
+    if not reference:
+        return ""
+    said = "\x1f".join((body.user_id, one.reference_type if one is not None else "", reference))
+    return f"reference:{blake2b(said.encode(), digest_size=16).hexdigest()}"
 
 
 def _whole(amount: int | float | None) -> int:

@@ -7,12 +7,14 @@ from starlette.routing import BaseRoute, Route
 from beckon.journeys.loyalty_offers import sessionm_offers as offers
 from beckon.journeys.loyalty_offers import sessionm_till as till
 from beckon.journeys.loyalty_offers import sessionm_users as users
-from beckon.journeys.loyalty_offers.sessionm import Straight, Vendor, View, endpoint
+from beckon.journeys.loyalty_offers.sessionm import Straight, Vendor, View, endpoint, nothing
 from beckon.journeys.part import JourneyParts
 
 _APP = "/priv/v1/apps/{api_key}"
 _USER = f"{_APP}/users/{{user_id}}"
 _EXTERNAL = f"{_APP}/external/users/{{external_id}}"
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 #: (path, method, scope, view)
 _CORE: tuple[tuple[str, str, str, View], ...] = (
@@ -78,6 +80,13 @@ _DOMAINS: tuple[tuple[tuple[str, ...], tuple[tuple[str, str, View], ...]], ...] 
 def routes(parts: JourneyParts) -> Sequence[BaseRoute]:
     """All routes of the dialect."""
     vendor = Vendor(parts)
+    known = [
+        *_in_other_ways([(path, method) for path, method, _, _ in _CORE], core=True),
+        *_in_other_ways(
+            [(f"{mount}{path}", "POST") for mounts, views in _DOMAINS for mount in mounts for path, _, _ in views],
+            core=False,
+        ),
+    ]
     return [
         Route("/api/2.0/send_transaction", Straight(vendor, "events", till.send_transaction)),
         *[
@@ -90,4 +99,24 @@ def routes(parts: JourneyParts) -> Sequence[BaseRoute]:
             for mount in mounts
             for path, scope, view in views
         ],
+        *known,
+        *[
+            Route(f"{root}/{{rest:path}}", nothing(core=root == "/priv"), methods=list(_METHODS))
+            for root in ("/priv", "/api/2.0", "/offers", "/incentives")
+        ],
+    ]
+
+
+def _in_other_ways(operations: Sequence[tuple[str, str]], *, core: bool) -> list[BaseRoute]:
+    """What is there, asked by a method that it has not: said in the dialect's shape."""
+    by_path: dict[str, list[str]] = {}
+    for path, method in operations:
+        by_path.setdefault(path, []).append(method)
+    return [
+        Route(
+            path,
+            nothing(core=core, allow=", ".join(sorted(methods))),
+            methods=[one for one in _METHODS if one not in methods],
+        )
+        for path, methods in by_path.items()
     ]

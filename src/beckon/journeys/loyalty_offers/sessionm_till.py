@@ -11,14 +11,16 @@ from beckon.journeys.loyalty_offers.discounts import discount
 from beckon.journeys.loyalty_offers.money import exponent, major, minor
 from beckon.journeys.loyalty_offers.rules import Rules
 from beckon.journeys.loyalty_offers.sale import DISCOUNTS_MAX, ITEMS_MAX, PAYMENTS_MAX, Item, Redeemed, SaleAsked
-from beckon.journeys.loyalty_offers.sessionm import Call, Vendor, read
-from beckon.journeys.loyalty_offers.sessionm_offers import user_offer
+from beckon.journeys.loyalty_offers.sessionm import ANY, Call, Vendor, read
+from beckon.journeys.loyalty_offers.sessionm_offers import speaking, user_offer
 from beckon.journeys.loyalty_offers.sessionm_users import shown_user
 from beckon.journeys.loyalty_offers.sessionm_words import as_uuid, from_uuid, instant, name_uuid
 from beckon.journeys.part import Allowed
 
 _encode = msgspec.json.Encoder().encode
 _TEXT_MAX = 200
+#: No member has this id.
+NOBODY = "nobody"
 Number = int | float
 Id = str | int
 
@@ -108,6 +110,9 @@ async def send_transaction(vendor: Vendor, allowed: Allowed, body: bytes) -> byt
     rules = vendor.rules(allowed.workspace)
     given = sale_from(rules, envelope.request_payload, envelope.store_id)
     given.mark = mark_of(given)
+    if given.external is not None and given.external[0] == ANY:
+        found = await vendor.reading.find_external(allowed.workspace, given.external[1])
+        given.member, given.external = found or NOBODY, None
     answer = await vendor.asking.ask(
         allowed.workspace, "loyalty.transaction_asked", given, source=allowed.label, id=envelope.request_id
     )
@@ -219,9 +224,9 @@ def _who(payments: list[_Payment], decimals: int) -> tuple[str, tuple[str, str] 
 def member_named(type_: str, id_: str) -> tuple[str, tuple[str, str] | None]:
     """(our id, None) or ("", (type, id)) of a user as tills name one."""
     if type_ == "SessionM_ID":
-        return from_uuid("mem", id_) or "nobody", None
+        return from_uuid("mem", id_) or NOBODY, None
     if type_ in ("External_ID", ""):
-        return "", ("external_id", id_)
+        return "", (ANY, id_)
     return "", (_text(type_, "user_id_type"), id_)
 
 
@@ -265,8 +270,12 @@ async def lock(call: Call) -> dict[str, Any]:
     lines: list[tuple[str, int]] = []
     if payload.transaction is not None and rule is not None and rule.discount is not None:
         given = sale_from(rules, payload.transaction, envelope.store_id)
-        lines = discount(rule.discount, given.items)  # refused here: nothing is held for a basket that does not fit
+        lines = discount(
+            rule.discount, rules.sorted_in(given.items)
+        )  # refused here: nothing is held for a basket that does not fit
     await _act(call, envelope, offer.id, "lock", by)
+    holder = await call.vendor.member(call.workspace, offer.member)
+    held = call.vendor.reading.held(speaking(holder, envelope.culture), offer)
     return {
         "status": "OK",
         "payload": {
@@ -274,7 +283,7 @@ async def lock(call: Call) -> dict[str, Any]:
             "user_offer_id": as_uuid(offer.id),
             "reference_id": as_uuid(offer.id),
             "offer_id": name_uuid("offer", offer.definition),
-            "name": rule.definition.title if rule is not None else offer.definition,
+            "name": held.title,
             "amount": major(sum([amount for _, amount in lines]), rules.decimals),
             "items": [{"line_id": line, "amount": major(amount, rules.decimals)} for line, amount in lines],
         },
@@ -321,15 +330,17 @@ async def lookup(call: Call) -> dict[str, Any]:
     member_id, external = member_named(payload.user_lookup_type, _id(payload.user_lookup_code, "user_lookup_code"))
     if external is not None and external[0].lower() in ("email", "phone"):
         found = await call.vendor.reading.find(call.workspace, external[0].lower(), external[1])
-        member_id = found.id if found is not None else "nobody"
+        member_id = found.id if found is not None else NOBODY
         external = None
     member = await call.vendor.member(
         call.workspace, external[1] if external else member_id, external_type=external[0] if external else ""
     )
     rules = call.vendor.rules(call.workspace)
-    basket = sale_from(rules, payload.transaction, envelope.store_id).items if payload.transaction else None
+    basket = None
+    if payload.transaction is not None:
+        basket = rules.sorted_in(sale_from(rules, payload.transaction, envelope.store_id).items)
     offers = []
-    for held in await call.vendor.reading.wallet(member):
+    for held in await call.vendor.reading.wallet(speaking(member, envelope.culture)):
         shown = user_offer(call.vendor, held)
         rule = rules.offers.get(held.offer.definition)
         if basket is not None and rule is not None and rule.discount is not None:

@@ -10,7 +10,7 @@ from beckon.journeys.loyalty_offers import asked, profile
 from beckon.journeys.loyalty_offers.asking import mark_of
 from beckon.journeys.loyalty_offers.member import Member, Profile
 from beckon.journeys.loyalty_offers.reading import Open
-from beckon.journeys.loyalty_offers.sessionm import Call
+from beckon.journeys.loyalty_offers.sessionm import ANY, Call
 from beckon.journeys.loyalty_offers.sessionm_words import as_uuid, day, from_uuid, name_uuid, named, shown
 from beckon.journeys.loyalty_offers.tokens import HOLDS_MS, read_token, token_for
 
@@ -307,7 +307,7 @@ async def _meant(call: Call) -> Member:
     """The member whom the path means."""
     params = call.request.path_params
     if "external_id" in params:
-        type_ = call.query("external_id_type") or call.query("user[external_id_type]") or "external_id"
+        type_ = call.query("external_id_type") or call.query("user[external_id_type]") or ANY
         return await call.vendor.member(call.workspace, params["external_id"], external_type=type_)
     return await call.vendor.member(call.workspace, params["user_id"])
 

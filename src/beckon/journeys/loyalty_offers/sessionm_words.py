@@ -33,6 +33,8 @@ _CORE = {
     "http.not_found": "not_found",
     "profile.age": "age_restricted",
 }
+#: our field → the vendor's
+_FIELDS = {"member": "user_id", "offer": "offer_id", "points": "amount", "expires": "expiration_date"}
 _NOT_FOUND = frozenset({"member.unknown", "member.forgotten", "offer.unknown", "campaign.unknown", "http.not_found"})
 _WHO = frozenset({"auth.missing", "auth.unknown", "loyalty.api_key", "pass.forged", "pass.expired"})
 
@@ -47,6 +49,8 @@ def status_of(error: BeckonError, *, core: bool) -> int:
         return 403
     if error.code in _NOT_FOUND:
         return 404
+    if error.code == "http.method":
+        return 405
     if error.code in ("request.too_large", "request.slow"):
         return 413 if error.code == "request.too_large" else 408
     if error.code in ("request.json", "request.malformed"):
@@ -58,7 +62,7 @@ def core_error(error: BeckonError) -> dict[str, Any]:
     """``{"status", "errors": {"code", "message"}}``"""
     errors: dict[str, Any] = {"code": _code(error), "message": _sentence(error.why)}
     if error.field:
-        errors["field"] = error.field
+        errors["field"] = _FIELDS.get(error.field, error.field)
     return {"status": "error", "errors": errors}
 
 
@@ -81,7 +85,7 @@ def domain_error(error: BeckonError) -> dict[str, Any]:
         "raw_message": f"{error.code}: {error.why}",
     }
     if error.field:
-        errors["field"] = error.field
+        errors["field"] = _FIELDS.get(error.field, error.field)
     return {"status": "error", "errors": errors}
 
 

@@ -13,6 +13,7 @@ from beckon.core.event import Event
 from beckon.journeys.loyalty_offers.definitions import OfferDefinition
 from beckon.journeys.loyalty_offers.member import Member, name_of
 from beckon.journeys.loyalty_offers.offer import Offer
+from beckon.web.locales import match
 
 SOURCE = "beckon/loyalty"
 
@@ -62,12 +63,9 @@ def reached(member: Member) -> Any:
 
 
 def text_in(texts: dict[str, str], locale: str, default: str) -> str:
-    """The text for a locale: ``nl-BE`` → ``nl`` → the default."""
-    while locale:
-        if locale in texts:
-            return texts[locale]
-        locale = locale.rpartition("-")[0]
-    return texts.get("en", default)
+    """The text for a locale: ``nl-BE`` → ``nl`` → another region's Dutch → the English one → the default."""
+    found = match(locale, texts) if texts and locale else None
+    return texts[found] if found is not None else texts.get("en", default)
 
 
 def about_offer(offer: Offer, definition: OfferDefinition | None, member: Member, now_ms: int) -> dict[str, Any]:

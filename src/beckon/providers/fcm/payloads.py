@@ -39,6 +39,7 @@ CAPABILITIES = Capabilities(
     link_buttons=1,
     media=("image",),
     title=True,
+    devices=True,
 )
 
 #: A registration token: the installation's id, a colon, and what Google knows it by.

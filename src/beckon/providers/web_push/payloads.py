@@ -42,6 +42,7 @@ CAPABILITIES = Capabilities(
     link_buttons=BUTTONS_MAX,
     media=("image",),
     title=True,
+    devices=True,
 )
 
 #: The push services of the browsers. An endpoint comes from whoever subscribes: we POST nowhere else.

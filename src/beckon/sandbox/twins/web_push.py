@@ -77,6 +77,8 @@ class Twin(Party):
         self.app = Starlette(routes=[Route("/send/{device:path}", self._send, methods=["POST"])])
         #: (device, topic) → the message that waits or is shown under it
         self._topics: dict[tuple[str, str], str] = {}
+        #: devices whose subscription has ended: the browser was removed, or its permission taken back
+        self.ended: set[str] = set()
 
     @property
     def _key(self) -> ec.EllipticCurvePrivateKey:
@@ -123,6 +125,8 @@ class Twin(Party):
         if self.faults.number_invalid:
             raise _Problem(410)
         headers, device = request.headers, request.path_params["device"]
+        if device in self.ended:
+            raise _Problem(410)
         if len(body) > _BODY_BYTES_MAX:
             raise _Problem(413)
         urgency, topic = headers.get("urgency", "normal"), headers.get("topic", "")

@@ -8,6 +8,7 @@ import msgspec
 
 from beckon.core.errors import Refused
 from beckon.journeys.loyalty_offers.member import Member
+from beckon.journeys.loyalty_offers.reading import key_kinds
 from beckon.journeys.loyalty_offers.sale import Sale
 from beckon.messaging.contacts import normalise_phone
 from beckon.store.database import Database, joined
@@ -16,8 +17,6 @@ PAGE = 50
 #: Rows that one page looks through where another workspace's lie between.
 LOOK_MAX = 10_000
 FOUND_MAX = 50
-#: Kinds of keys (email, phone, external:crm …) that a search goes through.
-KINDS_MAX = 40
 #: Behind every id, in any alphabet.
 _LAST = "mem_" + "z" * 24
 _member = msgspec.json.Decoder(Member).decode
@@ -45,7 +44,7 @@ async def search(reader: Database, workspace: str, word: str, region: str) -> li
     if not word:
         return []
     keys = [
-        (kind, word) for kind in await _kinds(reader, workspace) if kind.startswith("external:") or kind == "contact"
+        (kind, word) for kind in await key_kinds(reader, workspace) if kind.startswith("external:") or kind == "contact"
     ]
     folded = word.casefold()
     with suppress(Refused):
@@ -83,17 +82,3 @@ async def sales(reader: Database, workspace: str, ids: Sequence[str]) -> list[Sa
     rows = await reader.fetch(f"SELECT body FROM sales WHERE workspace = ? AND sale IN ({marks})", (workspace, *ids))
     found = {sale.sale: sale for sale in (_sale(str(row[0])) for row in rows)}
     return [found[id] for id in ids if id in found]
-
-
-async def _kinds(reader: Database, workspace: str) -> list[str]:
-    """The kinds of keys that there are: a step of the index for each."""
-    kinds: list[str] = []
-    while len(kinds) < KINDS_MAX:
-        rows = await reader.fetch(
-            "SELECT kind FROM member_keys WHERE workspace = ? AND kind > ? ORDER BY kind LIMIT 1",
-            (workspace, kinds[-1] if kinds else ""),
-        )
-        if not rows:
-            break
-        kinds.append(str(rows[0][0]))
-    return kinds
