@@ -4,7 +4,7 @@ shows.
 An event's id is the journal's position and its data the topic (``conversations``, ``contact:con_…``). What a
 slow reader hasn't taken yet is kept as a set of topics, so that nothing piles up: many changes to one topic
 are one event. After a break the browser sends ``Last-Event-ID``; when anything happened since, it gets one
-``refresh``.
+``refresh``. What no event tells of (a call's next step) is *nudged*: it has no position of its own.
 """
 
 import asyncio
@@ -19,6 +19,8 @@ STREAMS_PER_WORKSPACE_MAX = 256
 TOPICS_MAX = 32
 #: Topics that wait for a reader of ``*``; beyond it they become one ``refresh``.
 PENDING_MAX = 64
+#: Topics of which it is remembered that they were nudged.
+NUDGED_MAX = 1_000
 HEARTBEAT_S = 15.0
 #: What the browser waits before it comes back.
 RETRY_MS = 2_000
@@ -73,12 +75,18 @@ class Hub:
     def __init__(self, *, streams_per_workspace_max: int = STREAMS_PER_WORKSPACE_MAX) -> None:
         self._streams: dict[str, set[Subscription]] = {}
         self._positions: dict[str, int] = {}
+        #: (workspace, topic): nudged since it was published last, the latest at the end
+        self._nudged: dict[tuple[str, str], None] = {}
         self._max = streams_per_workspace_max
         self._closed = False
 
     def publish(self, workspace: str, topics: Iterable[str], position: int) -> None:
         """Say that these topics changed with the event at ``position``. Never waits."""
         self._positions[workspace] = max(position, self._positions.get(workspace, 0))
+        if self._nudged:
+            topics = tuple(topics)
+            for topic in topics:
+                self._nudged.pop((workspace, topic), None)
         streams = self._streams.get(workspace)
         if not streams:
             return
@@ -86,6 +94,21 @@ class Hub:
             for stream in streams:
                 if topic in stream.topics or EVERYTHING in stream.topics:
                     stream.put(topic, position)
+
+    def nudge(self, workspace: str, topic: str) -> None:
+        """Say that a topic changed of which no event tells: something that is under way. Never waits.
+
+        The position doesn't tell a page whether it has seen that: whoever listens later is told to look again, until
+        an event about this topic is published.
+        """
+        self.publish(workspace, (topic,), self.position(workspace))
+        self._nudged[workspace, topic] = None
+        if len(self._nudged) > NUDGED_MAX:
+            del self._nudged[next(iter(self._nudged))]
+
+    def nudged(self, workspace: str, topics: Iterable[str]) -> bool:
+        """Whether one of these was nudged since it was published last."""
+        return any((workspace, topic) in self._nudged for topic in topics)
 
     def position(self, workspace: str) -> int:
         """The last position that was published for this workspace since the start; 0: none."""
@@ -153,10 +176,11 @@ async def _lines(
     try:
         yield f"retry: {RETRY_MS}\n\n".encode()
         position = hub.position(subscription.workspace)
-        if last_event_id and last_event_id != str(position):
+        nudged = hub.nudged(subscription.workspace, subscription.topics)
+        if last_event_id and (nudged or last_event_id != str(position)):
             # Also after our own restart, when the hub doesn't know what happened before.
             yield event(_REFRESH, "", position)
-        elif not last_event_id and seen.isdigit() and int(seen[:19]) < position:
+        elif not last_event_id and seen.isdigit() and (nudged or int(seen[:19]) < position):
             # Something changed between the page's making and its first listening.
             yield event(_REFRESH, "", position)
         else:

@@ -8,12 +8,13 @@ from starlette.requests import Request
 
 from beckon.core.errors import Refused, Unavailable
 from beckon.web import live
-from beckon.web.live import PENDING_MAX, Hub
+from beckon.web.live import NUDGED_MAX, PENDING_MAX, Hub
 
 
-def request(last_event_id: str = "") -> Request:
+def request(last_event_id: str = "", at: str = "") -> Request:
     headers = [(b"last-event-id", last_event_id.encode())] if last_event_id else []
-    return Request({"type": "http", "method": "GET", "path": "/live", "headers": headers, "query_string": b""})
+    query = f"at={at}".encode() if at else b""
+    return Request({"type": "http", "method": "GET", "path": "/live", "headers": headers, "query_string": query})
 
 
 async def test_a_page_hears_of_its_own_topics_and_workspace_only():
@@ -71,8 +72,8 @@ def test_a_stream_has_a_bounded_number_of_topics():
         Hub().subscribe("main", [str(number) for number in range(33)])
 
 
-async def events(hub: Hub, last_event_id: str, count: int) -> list[str]:
-    response = live.stream(request(last_event_id), hub, "main", ["a"])
+async def events(hub: Hub, last_event_id: str, count: int, at: str = "") -> list[str]:
+    response = live.stream(request(last_event_id, at), hub, "main", ["a"])
     out: list[str] = []
     async with aclosing(response.body_iterator) as parts:  # type: ignore[type-var]
         async for part in parts:
@@ -98,6 +99,29 @@ async def test_after_a_break_in_which_something_happened_the_page_is_told_to_ref
 
 async def test_after_our_own_restart_a_returning_page_refreshes():
     assert "refresh" in (await events(Hub(), "17", 2))[1]
+
+
+async def test_what_no_event_tells_of_reaches_open_pages_and_those_that_come_later():
+    hub = Hub()
+    hub.publish("main", ["a"], 41)
+    stream = hub.subscribe("main", ["a"])
+    hub.nudge("main", "a")
+    assert await stream.take() == [("a", 41)]
+    stream.close()
+    # The position is the same as before: it doesn't say whether the page was made before or after.
+    assert "refresh" in (await events(hub, "41", 2))[1]
+    assert "refresh" in (await events(hub, "", 2, at="41"))[1]
+    assert "hello" in (await events(hub, "", 2))[1]
+    hub.publish("main", ["a"], 42)
+    assert "hello" in (await events(hub, "42", 2))[1], "the event tells of all that was before"
+
+
+def test_a_bounded_number_of_topics_is_remembered_as_nudged():
+    hub = Hub()
+    for number in range(NUDGED_MAX + 5):
+        hub.nudge("main", f"call:{number}")
+    assert not hub.nudged("main", ["call:4"])
+    assert hub.nudged("main", ["call:5"])
 
 
 async def test_a_change_reaches_an_open_stream_and_closing_the_hub_ends_it():
