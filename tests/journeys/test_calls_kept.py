@@ -85,6 +85,12 @@ def switch_of(on: Line) -> Taping:
     return switch
 
 
+async def begun(on: Line) -> None:
+    """Wait until the calls under way have been told of."""
+    await until(lambda: on.beckon.beside[0].quiet)  # type: ignore[attr-defined]
+    await on.quiet()
+
+
 async def over(on: Line) -> None:
     await until(lambda: not on.beckon.beside[0].calls._tasks)  # type: ignore[attr-defined]
     await on.quiet()
@@ -168,7 +174,7 @@ async def test_a_call_whose_server_died_ends_with_a_reason_and_what_was_recorded
         await until(lambda: leg in switch.answered)
         switch.press(leg, "4711")
         await until(lambda: switch.recording)
-        await on.quiet()
+        await begun(on)
         [row] = await rows(on)
         assert (row["outcome"], row["ended_ms"]) == ("", 0)
         [recording] = switch.recording
@@ -355,7 +361,7 @@ async def test_a_call_with_a_message_whose_server_died_leaves_it_to_the_next_cha
         switch.hears = False
         await on.says("visit.start", visit(1, BY_SMS))
         await until(lambda: switch.commands("play"))
-        await on.quiet()
+        await begun(on)
         calls = on.beckon.beside[0].calls  # type: ignore[attr-defined]
         for task in calls._tasks:
             task.cancel()

@@ -94,7 +94,7 @@ async def staged(
     )
 
     def changed(provider: str, person: str) -> None:
-        beckon.hub.publish("main", ("sandbox",), beckon.hub.position("main"))
+        beckon.hub.nudge("main", "sandbox")
 
     telephones.on_change = lambda: changed("telephones", "")
     twins = Twins(

@@ -85,6 +85,7 @@ class Calls:
         finish: Finish,
         *,
         started: Callable[[Call], None] | None = None,
+        moved: Callable[[Call], None] | None = None,
         calls_max: int = CALLS_MAX,
         command_s: float = COMMAND_S,
     ) -> None:
@@ -93,6 +94,7 @@ class Calls:
         self._choose = choose
         self._finish = finish
         self._started = started
+        self._moved = moved
         self._calls_max = calls_max
         self._command_s = command_s
         self._switch: Switch | None = None
@@ -211,7 +213,7 @@ class Calls:
             self._started(first.call)
         try:
             while True:
-                running.call = step.call
+                self._stands(running, step.call)
                 await self._carry(running, step)
                 if step.call.status == "over":
                     break
@@ -230,6 +232,13 @@ class Calls:
                 task.cancel()
             self._forget(call_id, step.call.leg)
         await self._tell(step.call)
+
+    def _stands(self, running: _Running, call: Call) -> None:
+        """This is where a call stands now."""
+        if running.call is not call:
+            running.call = call
+            if self._moved is not None:
+                self._moved(call)
 
     async def _next(self, running: _Running, deadline_ms: int) -> CallEvent | None:
         """The next event; ``Late`` where the deadline passes first; None: nothing, look again."""

@@ -7,7 +7,6 @@ being followed already, the vendor is told of the new one. A document holds one 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from beckon.core.errors import BeckonError, Misconfigured, Refused, Unavailable,
 from beckon.core.exchange import Reply, WebhookRequest
 from beckon.telephony.document_legs import DocumentLeg, Playback, Taping
 from beckon.telephony.documents import Document, Part, Press, Tape, Told, Vendor
+from beckon.telephony.driver import Driver
 from beckon.telephony.prompt_urls import audible, fetched
 from beckon.telephony.switch import (
     DIGITS_MAX,
@@ -39,7 +39,6 @@ from beckon.telephony.switch import (
     Prompt,
     RecordingEnded,
     Silence,
-    SwitchEvent,
     SwitchUp,
     Tone,
 )
@@ -64,7 +63,7 @@ RETRY_S = 0.3
 _STATUSES: dict[Cause, int] = {"busy": 486, "not_found": 404, "no_answer": 480}
 
 
-class DocumentSwitch:
+class DocumentSwitch(Driver):
     """One account with one vendor."""
 
     def __init__(
@@ -78,11 +77,10 @@ class DocumentSwitch:
         answer_s: float = ANSWER_S,
         watch_s: float = WATCH_S,
     ) -> None:
+        super().__init__(clock, listener)
         self.name = vendor.name
         self.capabilities = capabilities
         self._vendor = vendor
-        self._clock = clock
-        self._listener = listener
         self._folder = folder
         self._answer_s = answer_s
         self._watch_s = watch_s
@@ -90,7 +88,6 @@ class DocumentSwitch:
         self._by_call: dict[str, DocumentLeg] = {}
         self._bridges: dict[str, tuple[str, str]] = {}
         self._tapings: dict[str, Taping] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
     # Life -------------------------------------------------------------------------------------------------------------
@@ -119,9 +116,7 @@ class DocumentSwitch:
         for taping in list(self._tapings.values()):
             self._taped(taping, "", 0.0, "the switch was closed before the recording was there")
         await asyncio.sleep(SETTLE_S)  # webhooks that wait are told the end
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._drop_tasks()
         await self._vendor.close()
 
     async def _watch(self) -> None:
@@ -533,28 +528,3 @@ class DocumentSwitch:
             self._say(RecordingEnded(recording=taping.id, at_ms=self._now(), path=path, seconds=seconds, why=why[:200]))
 
     # ------------------------------------------------------------------------------------------------------------------
-
-    def _soon(self, doing: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(self._quietly(doing))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def _later(self, pause_s: float, doing: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        async def then() -> None:
-            await asyncio.sleep(pause_s)
-            await doing()
-
-        self._soon(then())
-
-    @staticmethod
-    async def _quietly(doing: Coroutine[Any, Any, None]) -> None:
-        try:
-            await doing
-        except BeckonError as error:
-            log.info("a command came to nothing: %s", error.code)
-
-    def _say(self, event: SwitchEvent) -> None:
-        self._listener(event)
-
-    def _now(self) -> int:
-        return self._clock.now_ms()

@@ -11,6 +11,7 @@ import msgspec
 
 from beckon.core.clock import Clock
 from beckon.core.errors import Refused
+from beckon.telephony.driver import Driver
 from beckon.telephony.switch import (
     Capabilities,
     Cause,
@@ -23,7 +24,6 @@ from beckon.telephony.switch import (
     PlaybackEnded,
     Prompt,
     RecordingEnded,
-    SwitchEvent,
 )
 
 
@@ -35,15 +35,14 @@ class Told(msgspec.Struct, frozen=True):
     details: tuple[object, ...] = ()
 
 
-class FakeSwitch:
+class FakeSwitch(Driver):
     """``Switch`` without phones. ``phones``: number → ``answers``, ``busy``, ``no_answer``, ``declined``, ``rings``."""
 
     name = "fake"
 
     def __init__(self, clock: Clock, listener: Listener, *, capabilities: Capabilities | None = None) -> None:
+        super().__init__(clock, listener)
         self.capabilities = capabilities or Capabilities(hold=True, recording="stereo", ringback=True)
-        self._clock = clock
-        self._listener = listener
         self.told: list[Told] = []
         self.phones: dict[str, str] = {}
         #: prompts are heard to their end at once.
@@ -118,7 +117,7 @@ class FakeSwitch:
     async def answer(self, leg: str) -> None:
         self._take("answer", leg)
         self.answered.add(leg)
-        self._soon(lambda: self._say(LegAnswered(leg=leg, at_ms=self._now())))
+        self._next(lambda: self._say(LegAnswered(leg=leg, at_ms=self._now())))
 
     async def reject(self, leg: str, status: int = 603) -> None:
         self._take("reject", leg, status)
@@ -128,7 +127,7 @@ class FakeSwitch:
         self._take("play", leg, playback, prompts, barge_in)
         self.playing[playback] = leg
         if self.hears:
-            self._soon(lambda: self._end_playback(playback, "done"))
+            self._next(lambda: self._end_playback(playback, "done"))
 
     async def stop(self, playback: str) -> None:
         self._take("stop", "", playback)
@@ -147,7 +146,7 @@ class FakeSwitch:
     ) -> None:
         self._take("dial", "", to, caller_id)
         self.legs[leg] = to
-        self._soon(lambda: self._dialled(leg, to))
+        self._next(lambda: self._dialled(leg, to))
 
     async def bridge(self, bridge: str, leg: str, other: str, *, ringback: bool = False) -> None:
         self._take("bridge", leg, other)
@@ -226,12 +225,6 @@ class FakeSwitch:
         ended = LegEnded(leg=leg, at_ms=self._now(), cause=cause, by="phone")
         self._say(msgspec.structs.replace(ended, by=by))
 
-    def _say(self, event: SwitchEvent) -> None:
-        self._listener(event)
-
-    def _now(self) -> int:
-        return self._clock.now_ms()
-
     @staticmethod
-    def _soon(doing: Callable[[], None]) -> None:
+    def _next(doing: Callable[[], None]) -> None:
         asyncio.get_running_loop().call_soon(doing)

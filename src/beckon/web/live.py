@@ -101,6 +101,10 @@ class Hub:
                 if topic in stream.topics or EVERYTHING in stream.topics:
                     stream.put(topic, mark)
 
+    def nudge(self, workspace: str, topic: str) -> None:
+        """Say that a topic changed of which no event tells: something that is under way. Never waits."""
+        self.publish(workspace, (topic,), self.position(workspace))
+
     def position(self, workspace: str) -> int:
         """The last position that was published for this workspace since the start; 0: none."""
         return self._positions.get(workspace, 0)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from beckon.journeys.call_processing.kept import decode
-from tests.journeys.test_calls_kept import ANN, TELEPHONY, desk, over, rows, switch_of, talk
+from tests.journeys.test_calls_kept import ANN, TELEPHONY, begun, desk, over, rows, switch_of, talk
 from tests.kit.switches import until
 from tests.kit.team import Desk, at_desk, two_voices
 from tests.rooms.worker.stage import Line
@@ -52,7 +52,7 @@ async def test_a_call_under_way_shows_where_it_stands(tmp_path: Path) -> None:
         switch = switch_of(on)
         leg = switch.offer(ANN, "+3221234567")
         await until(lambda: leg in switch.answered)
-        await on.quiet()
+        await begun(on)
         [row] = await rows(on)
         page = (await owner.get(f"/console/calls/{row['id']}")).text
         assert "Under way" in page
@@ -60,6 +60,29 @@ async def test_a_call_under_way_shows_where_it_stands(tmp_path: Path) -> None:
         switch.hang_up_by(leg)
         await over(on)
         assert "Hung up" in (await owner.get(f"/console/calls/{row['id']}")).text
+
+
+async def test_the_page_of_a_call_hears_of_its_steps_and_of_no_other_call(tmp_path: Path) -> None:
+    async with desk(f"sqlite:///{tmp_path}/db", tmp_path) as on, at_desk(on.beckon) as owner:
+        switch = switch_of(on)
+        mine, other = switch.offer(ANN, "+3221234567"), switch.offer("+32470999999", "+3221234567")
+        await until(lambda: {mine, other} <= switch.answered)
+        await begun(on)
+        id_ = next(row["id"] for row in await rows(on) if ANN in row["body"])
+        page = (await owner.get(f"/console/calls/{id_}")).text
+        assert f"topic=journey%3Acall%3A{id_}" in page
+        stream = on.beckon.hub.subscribe("main", [f"journey:call:{id_}"])
+        switch.hang_up_by(other)
+        await until(lambda: len(on.beckon.beside[0].calls.under_way) == 1)  # type: ignore[attr-defined]
+        await on.quiet()
+        assert await stream.take(0) == []
+        switch.press(mine, "4")
+        assert [topic for topic, _ in await stream.take(60)] == [f"journey:call:{id_}"]
+        switch.hang_up_by(mine)
+        await over(on)
+        assert [topic for topic, _ in await stream.take(60)] == [f"journey:call:{id_}"]
+        stream.close()
+        assert not on.beckon.hub.nudged("main", [f"journey:call:{id_}"]), "its end is in the journal"
 
 
 async def test_a_recording_is_sent_in_parts_and_whoever_listens_is_noted_once(called: tuple[Line, Desk, str]) -> None:

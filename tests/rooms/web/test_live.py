@@ -153,6 +153,19 @@ async def test_a_mark_that_is_none_is_answered_with_a_refresh(said: str):
     assert hub.changed_since("main", said + "." + hub.mark("main").rpartition(".")[2])
 
 
+async def test_what_no_event_tells_of_reaches_open_pages_and_those_that_come_later():
+    hub = Hub()
+    hub.publish("main", ["a"], 41)
+    before = hub.mark("main")
+    stream = hub.subscribe("main", ["a"])
+    hub.nudge("main", "a")
+    assert await taken(stream) == [("a", 41)]
+    stream.close()
+    assert "refresh" in (await events(hub, before, 2))[1]
+    assert "refresh" in (await events(hub, "", 2, at=before))[1]
+    assert "hello" in (await events(hub, "", 2, at=hub.mark("main")))[1]
+
+
 async def test_a_change_reaches_an_open_stream_and_closing_the_hub_ends_it():
     hub = Hub()
     response = live.stream(request(), hub, "main", ["a"])

@@ -53,5 +53,14 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mark: Mark | None = None
 
 
+#: What the pages that list calls listen to.
+TOPIC = "journey:calls"
+
+
+def topic_of(call: str) -> str:
+    """What the page of one call listens to."""
+    return f"journey:call:{call}"
+
+
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Kept).decode

@@ -5,7 +5,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
-from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
@@ -13,18 +12,26 @@ from beckon.core.errors import BeckonError, Refused
 from beckon.core.event import Event
 from beckon.core.ids import fresh
 from beckon.journeys.call_processing.entry import OUTCOMES, length, seconds_of
-from beckon.journeys.call_processing.kept import COMMENT_CHARS_MAX, MARKS, WORD_CHARS_MAX, Kept, decode
+from beckon.journeys.call_processing.kept import (
+    COMMENT_CHARS_MAX,
+    MARKS,
+    TOPIC,
+    WORD_CHARS_MAX,
+    Kept,
+    decode,
+    topic_of,
+)
 from beckon.journeys.call_processing.listening import Listening, may_listen
 from beckon.journeys.call_processing.voice import SCRIPT, VoiceChannel, script_for
 from beckon.journeys.part import JourneyParts, Visit
 from beckon.store.database import Database, within
 from beckon.telephony.call import Call, CallRecord
+from beckon.telephony.script import Script
 from beckon.telephony.script_drawing import draw
 from beckon.telephony.script_reading import parse_script
 from beckon.web.pictures import for_page
 
 PAGE = 50
-TOPIC = "journey:calls"
 _TONES = {
     "connected": "good", "voicemail": "accent", "finished": "good", "abandoned": "warn", "unreached": "warn",
     "failed": "bad",
@@ -50,6 +57,7 @@ class Heard(msgspec.Struct, frozen=True):
 
     id: str
     what: str
+    box: str
     seconds: int
     here: bool
     why: str
@@ -110,10 +118,12 @@ class _Desk:
             record = msgspec.structs.replace(record, legs=live.legs, decisions=live.decisions, digits=live.kept)
         names = await _names(visit, [contact])
         people = await _people(visit, kept)
+        script = await self._script(visit, record)
+        current = live.pointer if live is not None else ""
         return await visit.show(
             "call_processing/call.html",
             title=f"Call {names.get(contact) or record.caller}",
-            topics=(TOPIC,),
+            topics=(topic_of(record.id),),
             record=record,
             kept=kept,
             contact=contact,
@@ -122,7 +132,8 @@ class _Desk:
             tone=_TONES.get(record.outcome, "accent"),
             length=length(seconds_of(record)),
             roles=_ROLES,
-            drawing=await self._drawing(visit, record, live),
+            drawing=for_page(draw(script, taken=record.decisions, current=current)) if script is not None else None,
+            step_names={path: step.name for path, step in script.by_path.items() if step.name} if script else {},
             heard=await _heard(visit, record),
             may_listen=may_listen(self._parts, visit),
             people=people,
@@ -222,8 +233,8 @@ class _Desk:
         channel = library.channels.get("voice") if library is not None else None
         return channel.caller.live(call) if isinstance(channel, VoiceChannel) else None
 
-    async def _drawing(self, visit: Visit, record: CallRecord, live: Call | None) -> Markup | None:
-        """The script as it was, with the path that the call took."""
+    async def _script(self, visit: Visit, record: CallRecord) -> Script | None:
+        """The script as it was; None where that version is not here."""
         rows = await visit.reader.fetch(
             "SELECT body FROM definitions WHERE workspace = ? AND kind = 'script' AND name = ? AND version = ?",
             (visit.workspace, record.script, record.version),
@@ -234,9 +245,7 @@ class _Desk:
             script = None
         if script is None and record.script == SCRIPT:
             script = script_for(1, "en")
-        if script is None:
-            return None
-        return for_page(draw(script, taken=record.decisions, current=live.pointer if live is not None else ""))
+        return script
 
 
 def _clock(at_ms: int) -> str:
@@ -316,7 +325,7 @@ async def _heard(visit: Visit, record: CallRecord) -> tuple[Heard, ...]:
     found = await visit.reader.fetch_all(within(sql, [one.id for one in record.recordings], [visit.now_ms]))
     here = {str(row[0]) for rows in found for row in rows}
     return tuple(
-        Heard(one.id, one.box or one.what, round(one.seconds), one.id in here, one.why)
+        Heard(one.id, one.what, one.box, round(one.seconds), one.id in here, one.why)
         for one in record.recordings
         if one.path
     )

@@ -12,12 +12,14 @@ from beckon.journeys.call_processing.entry import call_entry
 from beckon.journeys.call_processing.kept import (
     COMMENTS_MAX,
     LISTENED_MAX,
+    TOPIC,
     Comment,
     Kept,
     Listened,
     Mark,
     decode,
     encode,
+    topic_of,
 )
 from beckon.journeys.part import Turn
 from beckon.store.changes import Row
@@ -159,12 +161,12 @@ class CallsPart:
         turn.changes.execute("UPDATE recordings SET keep_until_ms = 0 WHERE contact = ? AND workspace = ?", mine)
         for known in turn.rooms[NAME].values():
             known.changed = known.changed and known.contact != contact.id
-        turn.topics.add((event.workspace, "journey:calls"))
+        turn.topics.add((event.workspace, TOPIC))
         turn.topics.add((event.workspace, f"conversation:{contact.id}"))
 
     def _put(self, turn: Turn, workspace: str, contact: Contact | None, kept: Kept) -> None:
         turn.rooms[NAME][kept.record.id] = _Known(workspace, contact.id if contact else "", kept, True)
-        turn.topics.add((workspace, "journey:calls"))
+        turn.topics |= {(workspace, TOPIC), (workspace, topic_of(kept.record.id))}
 
     def _change(self, turn: Turn, event: Event, changed: Callable[[Kept], dict[str, Any]]) -> None:
         known: _Known | None = turn.rooms[NAME].get(_call_of(event))
@@ -172,7 +174,7 @@ class CallsPart:
             return
         known.kept = msgspec.structs.replace(known.kept, **changed(known.kept))
         known.changed = True
-        turn.topics.add((event.workspace, "journey:calls"))
+        turn.topics |= {(event.workspace, TOPIC), (event.workspace, topic_of(known.kept.record.id))}
 
 
 _ACTS: dict[str, _Act] = {

@@ -216,8 +216,7 @@ class Prototype:
         return rendered
 
     def _tell(self, workspace: str) -> None:
-        hub = self._parts.hub
-        hub.publish(workspace, (TOPIC,), hub.position(workspace))
+        self._parts.hub.nudge(workspace, TOPIC)
 
     # The page ---------------------------------------------------------------------------------------------------------
 

@@ -40,6 +40,7 @@ def open_calls(
     finish: Finish,
     *,
     started: Callable[[Call], None] | None = None,
+    moved: Callable[[Call], None] | None = None,
 ) -> Calls:
     """A runner for one workspace's calls. Raises ``Misconfigured`` for a script that is missing."""
     telephony = library.settings.telephony
@@ -69,7 +70,7 @@ def open_calls(
         return library.secret(name)
 
     questions = Questions(parts.clock, outside, dialects, ours, secret)
-    return Calls(parts.clock, questions, choose, finish, started=started, calls_max=telephony.calls_max)
+    return Calls(parts.clock, questions, choose, finish, started=started, moved=moved, calls_max=telephony.calls_max)
 
 
 #: What a script may leave unsaid, and a flow counts on.

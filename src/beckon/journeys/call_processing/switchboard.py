@@ -15,7 +15,7 @@ from beckon.core.errors import BeckonError, Misconfigured
 from beckon.core.message import Outbound
 from beckon.core.timers import parse_week
 from beckon.journeys.call_processing.asked import finished_event, started_event
-from beckon.journeys.call_processing.kept import decode
+from beckon.journeys.call_processing.kept import decode, topic_of
 from beckon.journeys.call_processing.running import open_calls
 from beckon.journeys.call_processing.upkeep import forget_files
 from beckon.journeys.call_processing.voice import CHANNEL, VoiceChannel, replies_of, said_of
@@ -48,7 +48,8 @@ class Switchboard:
         self._parts = parts
         self._library = library
         self._dialects = dialects
-        self.folder = library.folder / "voice"
+        # What the rows of recordings say must not hang on where the server was started.
+        self.folder = (library.folder / "voice").absolute()
         self.calls: Calls | None = None
         self.switch: Switch | None = None
         self._telling: set[asyncio.Task[None]] = set()
@@ -72,7 +73,13 @@ class Switchboard:
                 raise Misconfigured("telephony.hours", error.why, field="telephony.calling_hours") from error
         for name, fields in telephony.switch.items():
             self.calls = open_calls(
-                self._parts, self._library, self._library.outside, self._dialects, self._finish, started=self._started
+                self._parts,
+                self._library,
+                self._library.outside,
+                self._dialects,
+                self._finish,
+                started=self._started,
+                moved=self._moved,
             )
             self.switch = self._parts.switch(self._library.workspace, name, fields, self.folder, self._listen)
             self.calls.use(self.switch)
@@ -122,6 +129,9 @@ class Switchboard:
         task = asyncio.ensure_future(self._tell_start(call, message.delivery_id if message is not None else ""))
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
+
+    def _moved(self, call: Call) -> None:
+        self._parts.hub.nudge(self._library.workspace, topic_of(call.id))
 
     async def _tell_start(self, call: Call, delivery: str) -> None:
         try:

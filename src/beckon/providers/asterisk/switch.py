@@ -7,7 +7,6 @@ import asyncio
 import base64
 import contextlib
 import logging
-from collections.abc import Coroutine
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -20,6 +19,7 @@ from beckon.core.errors import BeckonError, Misconfigured, Refused, Unavailable
 from beckon.outbox.connections import PooledConnections
 from beckon.providers.asterisk import words
 from beckon.providers.asterisk.settings import AsteriskSettings
+from beckon.telephony.driver import Driver
 from beckon.telephony.switch import (
     KEYS,
     By,
@@ -37,7 +37,6 @@ from beckon.telephony.switch import (
     Prompt,
     RecordingEnded,
     SwitchDown,
-    SwitchEvent,
     SwitchUp,
 )
 
@@ -76,7 +75,7 @@ class _Recording(msgspec.Struct):
     snoop: str = ""
 
 
-class Asterisk:
+class Asterisk(Driver):
     """One Asterisk."""
 
     name = "asterisk"
@@ -84,15 +83,13 @@ class Asterisk:
     def __init__(
         self, settings: AsteriskSettings, clock: Clock, listener: Listener, capabilities: Capabilities
     ) -> None:
+        super().__init__(clock, listener)
         prompts = capabilities.prompts | ({"say"} if settings.speak_url else frozenset())
         self.capabilities = msgspec.structs.replace(capabilities, prompts=prompts)
         self._settings = settings
-        self._clock = clock
-        self._listener = listener
         self._connections = PooledConnections()
         self._socket: ClientConnection | None = None
         self._running: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
         self._legs: dict[str, _Leg] = {}
         self._playing: dict[str, _Playback] = {}
@@ -127,9 +124,7 @@ class Asterisk:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
         await self._lose("the switch is closed", down=False)
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._drop_tasks()
         await self._connections.close()
 
     async def _connect(self) -> None:
@@ -506,21 +501,3 @@ class Asterisk:
                 path = f"{self._settings.recordings_folder}/{recording}.wav"
                 self._say(RecordingEnded(recording=recording, at_ms=self._now(), path=path, seconds=seconds, why=why))
         self._say(LegEnded(leg=leg.id, at_ms=self._now(), cause=cause, by=by, why=why[:200]))
-
-    def _soon(self, doing: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(self._quietly(doing))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    @staticmethod
-    async def _quietly(doing: Coroutine[Any, Any, None]) -> None:
-        try:
-            await doing
-        except BeckonError as error:
-            log.info("a command came to nothing: %s", error.code)
-
-    def _say(self, event: SwitchEvent) -> None:
-        self._listener(event)
-
-    def _now(self) -> int:
-        return self._clock.now_ms()

@@ -13,6 +13,7 @@ from beckon.core.ids import fresh
 from beckon.providers.freeswitch import words
 from beckon.providers.freeswitch.settings import FreeSwitchSettings
 from beckon.providers.freeswitch.wire import Block, Blocks, written
+from beckon.telephony.driver import Driver
 from beckon.telephony.switch import (
     KEYS,
     By,
@@ -30,7 +31,6 @@ from beckon.telephony.switch import (
     Prompt,
     RecordingEnded,
     SwitchDown,
-    SwitchEvent,
     SwitchUp,
 )
 
@@ -74,7 +74,7 @@ class _Leg(msgspec.Struct):
     recordings: dict[str, tuple[str, int]] = msgspec.field(default_factory=dict)
 
 
-class FreeSwitch:
+class FreeSwitch(Driver):
     """One FreeSWITCH."""
 
     name = "freeswitch"
@@ -82,10 +82,9 @@ class FreeSwitch:
     def __init__(
         self, settings: FreeSwitchSettings, clock: Clock, listener: Listener, capabilities: Capabilities
     ) -> None:
+        super().__init__(clock, listener)
         self.capabilities = capabilities
         self._settings = settings
-        self._clock = clock
-        self._listener = listener
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._blocks = Blocks()
@@ -93,7 +92,6 @@ class FreeSwitch:
         self._early: list[Block] = []
         self._replies: deque[asyncio.Future[Block]] = deque()
         self._running: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
         #: by our id, and by theirs
         self._legs: dict[str, _Leg] = {}
@@ -128,9 +126,7 @@ class FreeSwitch:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
         self._lose("the switch is closed", down=False)
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._drop_tasks()
 
     async def _connect(self) -> None:
         settings = self._settings
@@ -580,17 +576,6 @@ class FreeSwitch:
     def _forget(self, leg: _Leg) -> None:
         self._legs.pop(leg.id, None)
         self._by_channel.pop(leg.channel, None)
-
-    def _soon(self, doing: "asyncio.Future[None] | object") -> None:
-        task: asyncio.Task[None] = asyncio.ensure_future(doing)  # type: ignore[arg-type]
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def _say(self, event: SwitchEvent) -> None:
-        self._listener(event)
-
-    def _now(self) -> int:
-        return self._clock.now_ms()
 
 
 def _number(text: str) -> str:

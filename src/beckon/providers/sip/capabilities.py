@@ -4,7 +4,7 @@ from beckon.telephony.switch import Capabilities
 
 CAPABILITIES = Capabilities(
     prompts=frozenset({"say", "file", "tone", "silence"}),
-    keys=frozenset({"rfc4733", "info"}),
+    keys=frozenset({"rfc4733", "info", "inband"}),
     early_media=True,
     ringback=True,
     hold=True,

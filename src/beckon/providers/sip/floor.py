@@ -107,7 +107,12 @@ class Floor:
         """Tell the media process where the phone wants audio."""
         to = leg.stream
         assert to is not None
-        self.running.say_media(wire.SetRemote(leg.name, to.host, to.port, to.law, to.key_type, to.sends, to.hears))
+        trunk = self.settings.trunks.get(leg.source)
+        listen = trunk.tones if trunk is not None else "auto"
+        tones = listen == "always" or (listen == "auto" and to.key_type < 0)
+        self.running.say_media(
+            wire.SetRemote(leg.name, to.host, to.port, to.law, to.key_type, to.sends, to.hears, tones)
+        )
 
     def describe(self, leg: Leg) -> str:
         """What we say about our audio: an answer where the phone has offered."""

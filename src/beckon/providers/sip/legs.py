@@ -25,6 +25,7 @@ class Leg:
     stage: Stage = "opening"
     caller: str = ""
     called: str = ""
+    #: where it came in, as ``LegOffered`` says it; the trunk by which it was dialled
     source: str = ""
     call_id: str = ""
     port: int = 0

@@ -9,7 +9,6 @@ from beckon.providers.sip.floor import Floor
 from beckon.providers.sip.legs import Ending, Leg
 from beckon.telephony.switch import (
     By,
-    KeyBy,
     KeyPressed,
     LegHeld,
     LegOffered,
@@ -195,8 +194,10 @@ class Reports:
         if leg is not None:
             if leg.stage == "answering":  # a key may overtake the ACK, and says as much
                 self._floor.was_answered(leg)
-            by: KeyBy = "info" if said.by == "info" else "rfc4733"
-            self._floor.tell(KeyPressed(leg=said.leg, at_ms=self._floor.now(), key=said.key, by=by))
+            by = said.by if said.by in ("info", "inband") else "rfc4733"
+            self._floor.tell(
+                KeyPressed(leg=said.leg, at_ms=self._floor.now(), key=said.key, by=by)  # type: ignore[arg-type]
+            )
 
     def played(self, said: wire.Played) -> None:
         if self._floor.playbacks.pop(said.playback, None) is None:

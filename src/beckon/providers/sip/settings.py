@@ -1,7 +1,7 @@
 """The built-in switch's settings: where it listens, who may call, where calls may go, how much of it."""
 
 from ipaddress import IPv4Network
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -40,6 +40,8 @@ class TrunkSettings(ProviderSettings, frozen=True, kw_only=True, forbid_unknown_
     prefixes: tuple[str, ...] = ("",)
     #: numbers are sent with "+"
     plus: bool = True
+    #: whether keys are listened for as tones inside the audio; auto: where it knows no telephone-event
+    tones: Literal["auto", "always", "never"] = "auto"
 
 
 class DialSettings(ProviderSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -220,7 +220,7 @@ class SipSwitch:
             trunk = floor.plan.trunk(to, via)
             rate = floor.plan.begin(to, floor.now())
             floor.keep_spending()
-        found = Leg(leg, inbound=False, caller=caller_id, called=to, rate=rate)
+        found = Leg(leg, inbound=False, caller=caller_id, called=to, source=trunk, rate=rate)
         floor.legs[leg] = found
         try:
             await floor.open(found)

@@ -217,6 +217,8 @@ class SetRemote(Value, frozen=True):
     sends: bool
     #: the phone wants audio
     hears: bool
+    #: keys may come as tones inside the audio
+    tones: bool
 
 
 class GoLive(Value, frozen=True):
@@ -317,7 +319,7 @@ class Opened(Value, frozen=True):
 
 
 class Heard(Value, frozen=True):
-    """A key; ``by`` is rfc4733 or info."""
+    """A key; ``by`` is rfc4733, info or inband."""
 
     leg: str
     key: str

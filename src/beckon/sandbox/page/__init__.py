@@ -86,7 +86,7 @@ class Page:
     def changed(self) -> None:
         """Something that the journal doesn't know has changed: a phone, a fault, the clock."""
         workspace = self._cast.parts.workspace
-        self._hub.publish(workspace, ("sandbox",), self._hub.position(workspace))
+        self._hub.nudge(workspace, "sandbox")
 
     # What is shown.
 

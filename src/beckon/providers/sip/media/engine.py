@@ -164,6 +164,9 @@ class Engine:
         self._link.tell(wire.Heard(leg.name, key, by))
         if leg.queue and leg.queue[0].barge_in:
             leg.stop_all("key")
+        if leg.hearer is not None and (by == "info" or leg.hearer.key_type < 0):
+            # It came another way than audio goes, or as an event that the other phone does not know.
+            leg.hearer.press(key, self.now_s)
 
     def played(self, leg: Leg, playback: Playback, end: str) -> None:
         """A playback is over."""
@@ -222,7 +225,8 @@ class Engine:
     def _set_remote(self, said: wire.SetRemote) -> None:
         leg = self._legs.get(said.leg)
         if leg is not None:
-            leg.set_remote((said.host, said.port), said.payload_type, said.key_type, said.sends, said.hears, self.now_s)
+            address = (said.host, said.port)
+            leg.set_remote(address, said.payload_type, said.key_type, said.sends, said.hears, said.tones, self.now_s)
 
     def _go_live(self, said: wire.GoLive) -> None:
         leg = self._legs.get(said.leg)

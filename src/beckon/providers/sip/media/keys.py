@@ -11,10 +11,11 @@ NAMES = "0123456789*#ABCD"
 PRESSED_PACKETS = 5
 PAUSE_PACKETS = 4
 _VOLUME = 10
-_ROWS = (697, 770, 852, 941)
-_COLUMNS = (1209, 1336, 1477, 1633)
-_PAD = ("123A", "456B", "789C", "*0#D")
-_PLACES = {key: (row, column) for row, line in enumerate(_PAD) for column, key in enumerate(line)}
+#: The pad's tones, in hertz: a key is its row's and its column's.
+ROWS = (697, 770, 852, 941)
+COLUMNS = (1209, 1336, 1477, 1633)
+PAD = ("123A", "456B", "789C", "*0#D")
+_PLACES = {key: (row, column) for row, line in enumerate(PAD) for column, key in enumerate(line)}
 
 
 def pressed(key: str, packet: int) -> bytes:
@@ -31,6 +32,6 @@ PACKETS = PRESSED_PACKETS + 3
 def tone(key: str) -> bytes:
     """The key as two sines in µ-law, with its pause."""
     row, column = _PLACES[key]
-    low, high = 2 * pi * _ROWS[row] / SAMPLES_A_SECOND, 2 * pi * _COLUMNS[column] / SAMPLES_A_SECOND
+    low, high = 2 * pi * ROWS[row] / SAMPLES_A_SECOND, 2 * pi * COLUMNS[column] / SAMPLES_A_SECOND
     samples = array("h", [int(7000 * sin(low * n) + 7000 * sin(high * n)) for n in range(PRESSED_PACKETS * FRAME)])
     return encode(samples, ULAW) + b"\xff" * PAUSE_PACKETS * FRAME

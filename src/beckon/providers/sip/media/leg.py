@@ -11,6 +11,7 @@ from typing import Protocol
 
 from beckon.core.ids import chance
 from beckon.providers.sip.media import keys, ports
+from beckon.providers.sip.media.dtmf import Tones
 from beckon.providers.sip.media.g711 import ALAW, SILENCE, TURNED, ULAW, turn
 from beckon.providers.sip.media.playing import Playback
 from beckon.providers.sip.media.rtcp import Reception, report
@@ -91,16 +92,20 @@ class Leg:
         self.foreign = 0
         self._event: int | None = None
         self._muted_event: int | None = None
+        #: listens for keys as tones, while nobody else hears the phone
+        self.tones: Tones | None = None
         self.take: Callable[[float], None] = self.take_first
 
     # Where it goes and comes from.
 
     def set_remote(
-        self, address: tuple[str, int], law: int, key_type: int, sends: bool, hears: bool, now_s: float
+        self, address: tuple[str, int], law: int, key_type: int, sends: bool, hears: bool, tones: bool, now_s: float
     ) -> None:
         """What the phone's session description says; a new address is latched to anew."""
         self.law = law if law in (ULAW, ALAW) else ULAW
         self.key_type = key_type
+        # Who has sent an event sends keys so; tones beside it would be the same keys once more.
+        self.tones = (self.tones or Tones()) if tones and self._event is None else None
         if sends and not self.sends:
             self.heard_s = now_s
         self.sends, self.hears = sends, hears
@@ -202,8 +207,14 @@ class Leg:
         hearer = self.hearer
         if hearer is not None:
             hearer.relay(source, sequence, time_stamp, audio, second & MARKER, law, now_s)
-        elif not self.answered:
+            return
+        if self.tones is not None:
+            self.tones.hear(audio, law, time_stamp, self._heard_tone)
+        if not self.answered:
             self._ears.early_audio(self, now_s)
+
+    def _heard_tone(self, key: str) -> None:
+        self._ears.heard(self, key, "inband")
 
     def _key(self, packet: bytes, second: int, sequence: int, time_stamp: int, source: int, now_s: float) -> None:
         if len(packet) < HEADER_BYTES + 4:
@@ -211,6 +222,7 @@ class Leg:
         event = packet[HEADER_BYTES]
         if self._event is None or not 0 <= (self._event - time_stamp) & _WRAP < _OLD:
             self._event = time_stamp
+            self.tones = None
             if event < len(keys.NAMES):
                 self._ears.heard(self, keys.NAMES[event], "rfc4733")
         hearer = self.hearer
