@@ -21,7 +21,7 @@ from beckon.store.database import Database, within
 from beckon.telephony.call import Call, CallRecord
 from beckon.telephony.script_drawing import draw
 from beckon.telephony.script_reading import parse_script
-from beckon.web.pictures import for_page
+from beckon.web.pictures import for_both
 
 PAGE = 50
 TOPIC = "journey:calls"
@@ -236,7 +236,8 @@ class _Desk:
             script = script_for(1, "en")
         if script is None:
             return None
-        return for_page(draw(script, taken=record.decisions, current=live.pointer if live is not None else ""))
+        now = live.pointer if live is not None else ""
+        return for_both(lambda room: draw(script, taken=record.decisions, current=now, room=room))
 
 
 def _clock(at_ms: int) -> str:
