@@ -19,12 +19,13 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from beckon import __version__
-from beckon.authoring import facts_of
+from beckon.authoring import facts_of, strange_channels
 from beckon.carrier import Carrier
 from beckon.core.clock import Clock, SystemClock
 from beckon.core.errors import BeckonError, Misconfigured
 from beckon.core.event import Event, Json
 from beckon.core.ids import secret
+from beckon.core.measures import closest
 from beckon.doors import console, customer, hooks
 from beckon.doors.api import routes as api
 from beckon.doors.api.events import EventsDoor, Scope, Send
@@ -41,7 +42,7 @@ from beckon.outbox.connections import PooledConnections
 from beckon.outbox.queue import Queue
 from beckon.providers.registry import found as found_providers
 from beckon.providers.registry import found_switches
-from beckon.settings import ServerSettings
+from beckon.settings import ServerSettings, misfit
 from beckon.shelf import Shelf
 from beckon.store.database import Database, open_database
 from beckon.store.migrations import migrate
@@ -204,6 +205,8 @@ class Beckon:
         ]
         for one in self.beside:
             await one.open()
+        for why in strange_channels(library.settings, library.channels):
+            log.warning("beckon.yaml: %s", why)
         gc.collect()
         gc.freeze()  # what is here now stays: the collector need not look at it again
 
@@ -280,12 +283,14 @@ class Beckon:
             if provider is None:
                 raise Misconfigured(
                     "provider.unknown",
-                    f"beckon.yaml names the provider {name!r}; there are {', '.join(sorted(providers))}",
+                    f"beckon.yaml names the provider {name!r}; there are {', '.join(sorted(providers))}"
+                    + closest(name, providers).rstrip("."),
                 )
             try:
                 given = msgspec.convert(fields, provider.settings)
             except msgspec.ValidationError as error:
-                raise Misconfigured("provider.settings", f"beckon.yaml, providers.{name}: {error}") from error
+                why = misfit(error, provider.settings, f"providers.{name}")
+                raise Misconfigured("provider.settings", f"beckon.yaml: {why}") from error
             library.channels[provider.channel] = provider.open(given, self.connections)
             self.hooks[library.workspace, name] = hooks.Hook(provider, given)
         library.outside = PooledConnections(public_only=True, allowed=frozenset(library.settings.allowed_hosts))
@@ -343,7 +348,8 @@ class Beckon:
         try:
             switch = offer.open(msgspec.convert(fields, offer.settings), self.clock, listener)
         except msgspec.ValidationError as error:
-            raise Misconfigured("switch.settings", f"beckon.yaml, telephony.switch.{name}: {error}") from error
+            why = misfit(error, offer.settings, f"telephony.switch.{name}")
+            raise Misconfigured("switch.settings", f"beckon.yaml: {why}") from error
         if isinstance(switch, Asking):
             self._asking[workspace, name] = switch
         return switch

@@ -1,21 +1,24 @@
 """Authoring: what the commands, the API and the console say about a workspace's flows before they run."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from beckon.core.errors import Misconfigured
+from beckon.core.measures import closest
 from beckon.core.problems import Problems
 from beckon.flows import check as checking
 from beckon.flows.definition import Flow, FlowProblems, parse_flow
 from beckon.flows.steps import Emit
 from beckon.flows.trial import Trial, run_trial
 from beckon.journeys.journey import found as found_journeys
+from beckon.messaging.choose import LABELS
 from beckon.messaging.templates import Template, parse_template
 from beckon.messaging.wording import TemplateProblems
+from beckon.providers.registry import found as found_providers
 from beckon.settings import WorkspaceSettings
 from beckon.telephony import script_check as calling
 from beckon.telephony.script_reading import parse_script
@@ -67,8 +70,8 @@ def facts(
 
 def check_folder(folder: Path) -> list[str]:
     """Everything that is wrong with a folder's flows and templates, one line each; empty: nothing."""
-    problems: list[str] = []
     settings = read_settings(folder)
+    problems = [f"{folder / 'beckon.yaml'}: {why} [flow.unknown_channel]" for why in strange_channels(settings)]
     templates: dict[str, Template] = {}
     for file in sorted(folder.glob("templates/*.yaml")):
         try:
@@ -101,6 +104,14 @@ def check_folder(folder: Path) -> list[str]:
     for file, text in texts.items():
         problems += [str(problem) for problem in checking.check_text(text, library, file=str(file))]
     return problems
+
+
+def strange_channels(settings: WorkspaceSettings, carried: Collection[str] = ()) -> Iterator[str]:
+    """A sentence for each channel of the workspace's order that nobody could carry, beside those ``carried``."""
+    known = {*LABELS, *carried, *(provider.channel for provider in found_providers().values())}
+    for name in settings.channels:
+        if name not in known:
+            yield f"channels: there is no channel {name!r}{closest(name, known)}"
 
 
 def _types_in(text: str) -> Iterator[str]:

@@ -10,6 +10,12 @@ import click
 
 from beckon import __version__
 from beckon.core.errors import BeckonError
+from beckon.core.problems import Problems
+
+
+def _folder_argument(function: Any) -> Any:
+    folder = click.Path(exists=True, file_okay=False, path_type=Path)
+    return click.argument("folder", type=folder, default=Path(), envvar="BECKON_WORKSPACE")(function)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,12 +37,17 @@ def init(folder: Path, email: str) -> None:
     if made.password:
         click.echo(f"Owner:                  {made.email}")
         click.echo(f"Password (shown once):  {made.password}")
+    else:
+        click.echo(f"No owner yet:           BECKON_WORKSPACE={folder} beckon people add you@example.com --role owner")
     click.echo(f"Next:                   BECKON_WORKSPACE={folder} beckon serve")
 
 
 @cli.command()
 def serve() -> None:
-    """Serve the workspace in BECKON_WORKSPACE; docs/settings.md has every setting."""
+    """Serve the workspace in BECKON_WORKSPACE.
+
+    docs/settings.md has every setting.
+    """
     from beckon.app import Beckon
     from beckon.serving import serve_app
     from beckon.settings import from_environment
@@ -52,7 +63,10 @@ def serve() -> None:
 @click.option("--port", default=8080, show_default=True)
 @click.option("--scenario", "only", multiple=True, help="Play only these.")
 def demo(headless: bool, as_json: bool, port: int, only: tuple[str, ...]) -> None:
-    """Open the demo: the business system, the customer's phone, the team's view, a clock to drag, faults to cause."""
+    """Open the demo, or play all of it without a page.
+
+    One page: the business system, the customer's phone, the team's view, a clock to drag, faults to cause.
+    """
     from beckon.demo import play_headless, serve_demo
 
     sys.exit(play_headless(as_json=as_json, only=only) if headless else serve_demo(port))
@@ -93,12 +107,95 @@ def key_revoke(label: str) -> None:
 
 @key.command("vapid")
 def key_vapid() -> None:
-    """Make a key for Web Push: the private one for your environment, the public one that browsers subscribe with."""
+    """Make a key for Web Push.
+
+    The private one belongs in your environment, the public one is what browsers subscribe with.
+    """
     from beckon.starting import make_vapid_key
 
     private, public = make_vapid_key()
     click.echo(f"vapid_private_key (a secret): {private}")
     click.echo(f"public key: {public}")
+
+
+@cli.group()
+def people() -> None:
+    """Who may sign in to the team's pages."""
+
+
+def _password_option(function: Any) -> Any:
+    text = "Type the password; otherwise one is made and shown once."
+    return click.option("--ask", is_flag=True, help=text)(function)
+
+
+def _asked_password(ask: bool) -> str:
+    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True)) if ask else ""
+
+
+@people.command("add")
+@click.argument("email")
+@click.option("--name", default="", help="What the team calls them. Default: what stands before the @.")
+@click.option(
+    "--role", default="agent", show_default=True, help="owner, agent or listener; docs/settings.md says what they may."
+)
+@_password_option
+def people_add(email: str, name: str, role: str, ask: bool) -> None:
+    """Let somebody sign in."""
+    from beckon.people import add
+
+    made = asyncio.run(add(email, role=role, name=name, password=_asked_password(ask)))
+    click.echo(f"{made.person.email} signs in as {made.person.name}, {made.person.role}.")
+    _show_password(made.password, ask)
+
+
+@people.command("list")
+def people_list() -> None:
+    """Say who may sign in, and as what."""
+    from beckon.people import listed
+
+    everybody = asyncio.run(listed())
+    width = max((len(person.email) for person in everybody), default=0)
+    for person in everybody:
+        click.echo(f"{person.email:{width}}  {person.role:8}  {person.name}")
+    if not everybody:
+        click.echo("Nobody can sign in yet: beckon people add you@example.com --role owner", err=True)
+
+
+@people.command("password")
+@click.argument("email")
+@_password_option
+def people_password(email: str, ask: bool) -> None:
+    """Give somebody a new password, and sign them out everywhere."""
+    from beckon.people import new_password
+
+    made = asyncio.run(new_password(email, _asked_password(ask)))
+    click.echo(f"{made.person.email} has a new password and is signed out everywhere.")
+    _show_password(made.password, ask)
+
+
+@people.command("role")
+@click.argument("email")
+@click.argument("role")
+def people_role(email: str, role: str) -> None:
+    """Make somebody an owner, an agent or a listener."""
+    from beckon.people import new_role
+
+    person = asyncio.run(new_role(email, role))
+    click.echo(f"{person.email} is now {person.role}.")
+
+
+@people.command("remove")
+@click.argument("email")
+def people_remove(email: str) -> None:
+    """Let somebody in no more; what they wrote stays."""
+    from beckon.people import remove
+
+    click.echo(f"{asyncio.run(remove(email)).email} is signed out everywhere and can't sign in any more.")
+
+
+def _show_password(password: str, ask: bool) -> None:
+    if not ask:
+        click.echo(f"Password (shown once):  {password}")
 
 
 @cli.group()
@@ -123,18 +220,24 @@ def flow() -> None:
 
 
 @flow.command("check")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path())
+@_folder_argument
 def flow_check(folder: Path) -> None:
-    """Find what is wrong with a workspace's flows and templates, without running them."""
+    """Find what is wrong in a workspace, without running it.
+
+    Settings, flows, templates and what journeys define. FOLDER: otherwise BECKON_WORKSPACE, or where you are.
+    """
     from beckon.authoring import check_folder
 
     _say_problems(check_folder(folder))
 
 
 @flow.command("test")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path())
+@_folder_argument
 def flow_test(folder: Path) -> None:
-    """Play the workspace's flow tests (tests/*.yaml) on a virtual clock."""
+    """Play flow tests (tests/*.yaml) on a virtual clock.
+
+    FOLDER: otherwise BECKON_WORKSPACE, or where you are.
+    """
     from beckon.authoring import try_folder
 
     _say_trials(list(try_folder(folder)))
@@ -165,18 +268,24 @@ def script() -> None:
 
 
 @script.command("check")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path())
+@_folder_argument
 def script_check(folder: Path) -> None:
-    """Find what is wrong with a workspace's call scripts, without a call."""
+    """Find what is wrong with call scripts, without a call.
+
+    FOLDER: otherwise BECKON_WORKSPACE, or where you are.
+    """
     from beckon.authoring import check_scripts
 
     _say_problems(check_scripts(folder))
 
 
 @script.command("test")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path())
+@_folder_argument
 def script_test(folder: Path) -> None:
-    """Play the workspace's script tests (script_tests/*.yaml) on a virtual clock."""
+    """Play script tests (script_tests/*.yaml) on a virtual clock.
+
+    FOLDER: otherwise BECKON_WORKSPACE, or where you are.
+    """
     from beckon.authoring import try_scripts
 
     _say_trials(list(try_scripts(folder)))
@@ -237,7 +346,10 @@ def loyalty() -> None:
 def loyalty_import(
     file: Path, url: str, key: str, errors: Path | None, from_line: int, in_flight: int, batch: int
 ) -> None:
-    """Import members from a CSV file: as many as you have, and as often as you like."""
+    """Import members from a CSV file.
+
+    As many as you have, and as often as you like.
+    """
     from beckon.journeys.loyalty_offers.importing.command import Asked, import_members
 
     asked = Asked(
@@ -249,7 +361,7 @@ def loyalty_import(
 
 @cli.group()
 def bench() -> None:
-    """Measure on this machine, against a yardstick in the same run."""
+    """Measure on this machine."""
 
 
 def _json_option(function: Any) -> Any:
@@ -262,7 +374,10 @@ def _json_option(function: Any) -> Any:
 @click.option("--connections", default=256, show_default=True)
 @click.option("--rounds", default=3, show_default=True)
 def bench_events(as_json: bool, seconds: float, connections: int, rounds: int) -> None:
-    """From the door to the outcome, against a bare echo of the same server."""
+    """Events a second, from the door to the outcome.
+
+    Against a bare echo of the same server, in the same run.
+    """
     from beckon.bench.events import run
 
     run(seconds=seconds, connections=connections, rounds=rounds, as_json=as_json)
@@ -272,7 +387,10 @@ def bench_events(as_json: bool, seconds: float, connections: int, rounds: int) -
 @_json_option
 @click.option("--count", default=1_000_000, show_default=True)
 def bench_sleepers(as_json: bool, count: int) -> None:
-    """What a million sleeping runs cost: memory, start-up, and the next event."""
+    """What a million sleeping runs cost.
+
+    In memory, at the start, and at the next event.
+    """
     from beckon.bench.sleepers import run
 
     run(count=count, as_json=as_json)
@@ -284,7 +402,10 @@ def bench_sleepers(as_json: bool, count: int) -> None:
 @click.option("--seconds", default=30.0, show_default=True, help="How long all calls are up while it measures.")
 @click.option("--rounds", default=200, show_default=True, help="Keys whose answer is timed.")
 def bench_calls(as_json: bool, counts: tuple[int, ...], seconds: float, rounds: int) -> None:
-    """Simultaneous bridged and recorded phone calls on the built-in switch, called by SIPp."""
+    """Phone calls at a time on the built-in switch.
+
+    Bridged and recorded, called by SIPp.
+    """
     from beckon.bench.calls import run
 
     run(counts=counts, seconds=seconds, rounds=rounds, as_json=as_json)
@@ -321,7 +442,10 @@ def _put_out(svg: str, output: Path | None) -> None:
 @click.option("--connections", default=256, show_default=True)
 @click.option("--rounds", default=3, show_default=True)
 def bench_loyalty(as_json: bool, members: int, seconds: float, connections: int, rounds: int) -> None:
-    """A purchase with twenty campaigns, and a campaign to a million members."""
+    """A purchase, and a campaign to a million members.
+
+    The purchase is looked at by twenty campaigns.
+    """
     from beckon.bench.loyalty import run
 
     run(members=members, seconds=seconds, connections=connections, rounds=rounds, as_json=as_json)
@@ -331,6 +455,10 @@ def main() -> None:
     """Run a command; what the operator must mend is one sentence, not a trace."""
     try:
         cli(standalone_mode=True)
+    except Problems as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        sys.exit(2)
     except BeckonError as error:
         click.echo(f"beckon: {error}", err=True)
         sys.exit(2)

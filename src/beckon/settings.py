@@ -4,12 +4,39 @@ Two kinds: the server's, from the environment (``BECKON_…``), and a workspace'
 ``docs/settings.md`` has a line for each; a test holds it to that.
 """
 
+import logging
 import os
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
+from phonenumbers import SUPPORTED_REGIONS
 
-from beckon.core.errors import Misconfigured
+from beckon.core.errors import BeckonError, Misconfigured
+from beckon.core.measures import closest
+from beckon.core.spoken import zone
+
+log = logging.getLogger("beckon.settings")
+
+_PREFIX = "BECKON_"
+#: Variables of ours that are no settings of the server: a command's key, a benchmark's database.
+_OTHERS = frozenset({"BECKON_KEY", "BECKON_BENCH_DATABASE_URL"})
+_LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+#: Numbers that may be nought: it means at once, or never.
+_MAY_BE_NOUGHT = frozenset({"drain_s", "key_cache_s", "maintenance_s"})
+_PORT_MAX = 65_535
+
+_AT = re.compile(r" - at `\$\.?([^`]*)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `([^`]+)`")
+_MISSING = re.compile(r"Object missing required field `([^`]+)`")
+_EXPECTED = re.compile(r"Expected `([a-z]+)(?: \| null)?`, got `([a-z]+)`")
+#: msgspec's words for a kind of value, and those of somebody who writes YAML.
+_KINDS = {
+    "array": "a list", "object": "names with values", "str": "text", "int": "a whole number", "float": "a number",
+    "bool": "true or false", "null": "nothing",
+}  # fmt: skip
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,18 +89,104 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def from_environment() -> ServerSettings:
-    """Read ``BECKON_…``. Raises ``Misconfigured`` naming the variable."""
+    """Read ``BECKON_…``; a variable that is no setting is said aloud. Raises ``Misconfigured`` naming the variable."""
     given: dict[str, object] = {}
     for field in msgspec.structs.fields(ServerSettings):
-        variable = f"BECKON_{field.name.upper()}"
+        variable = f"{_PREFIX}{field.name.upper()}"
         value = os.environ.get(variable)
         if value is None:
             continue
         try:
             given[field.name] = msgspec.convert(value, field.type, strict=False)
         except msgspec.ValidationError as error:
-            raise Misconfigured("settings.value", f"{variable}={value!r}: {error}", field=variable) from error
-    return msgspec.convert(given, ServerSettings)
+            raise _no_value(variable, value, "a whole number is needed") from error
+        why = _why_not(field.name, given[field.name])
+        if why:
+            raise _no_value(variable, value, why)
+    settings = msgspec.convert(given, ServerSettings)
+    for line in strangers(os.environ, Path(settings.workspace) / "beckon.yaml"):
+        log.warning(line)
+    return settings
+
+
+def _no_value(variable: str, value: str, why: str) -> Misconfigured:
+    return Misconfigured("settings.value", f"{variable}={value[:80]!r}: {why}", field=variable)
+
+
+def _why_not(name: str, value: object) -> str:
+    """Why a server's setting can't have this value; empty: it can."""
+    if isinstance(value, int) and value < (name not in _MAY_BE_NOUGHT):
+        return f"{0 if name in _MAY_BE_NOUGHT else 1} is the least"
+    if name == "port" and isinstance(value, int) and value > _PORT_MAX:
+        return f"{_PORT_MAX} is the highest port"
+    if name == "log_level" and str(value).lower() not in _LOG_LEVELS:
+        return f"levels are {', '.join(_LOG_LEVELS)}"
+    if name == "public_url" and value:
+        url = urlsplit(str(value))
+        if url.scheme not in ("http", "https") or not url.netloc:
+            return "write the whole address, like https://beckon.example.com"
+    return ""
+
+
+def strangers(environment: Mapping[str, str], workspace_file: Path) -> Iterator[str]:
+    """A sentence for each variable ``BECKON_…`` that nobody reads: most likely a slip of the pen.
+
+    ``workspace_file`` may name some itself, as ``{env: BECKON_…}``.
+    """
+    known = {f"{_PREFIX}{field.name.upper()}" for field in msgspec.structs.fields(ServerSettings)} | _OTHERS
+    unknown = sorted(name for name in environment if name.startswith(_PREFIX) and name not in known)
+    if not unknown:
+        return
+    try:
+        named = workspace_file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        named = ""
+    for name in unknown:
+        if name not in named:
+            yield f"{name} is set, but there is no such setting{closest(name, known)}"
+
+
+def misfit(error: msgspec.ValidationError, kind: type[msgspec.Struct], path: str = "") -> str:
+    """What does not fit in settings of this ``kind``, which stand at ``path``: the place, what is wrong, and the
+    nearest right name."""
+    text = str(error)
+    at = _AT.search(text)
+    inside = at[1].replace("[...]", ".NAME") if at else ""
+    where = ".".join(part for part in (path, inside) if part)
+    unknown = _UNKNOWN.search(text)
+    if unknown:
+        names = _names_at(kind, inside)
+        near = closest(unknown[1], names)
+        options = f"; there are {', '.join(names)}" if near == "." and names else near
+        return f"{'.'.join(filter(None, (where, unknown[1])))} is no setting{options}"
+    missing = _MISSING.search(text)
+    if missing:
+        return f"{'.'.join(filter(None, (where, missing[1])))} is missing"
+    expected = _EXPECTED.search(text)
+    if expected:
+        wanted, got = (_KINDS.get(word, word) for word in expected.groups())
+        return f"{where or 'the file'}: {wanted} is needed here, not {got}"
+    return f"{where}: {_AT.sub('', text)}" if where else text
+
+
+def _names_at(kind: type[msgspec.Struct], inside: str) -> list[str]:
+    """The names that may stand at a place in these settings; none where that is not known."""
+    for word in filter(None, re.split(r"[.\[]", inside)):
+        if word == "NAME":
+            continue
+        field = next((one for one in msgspec.structs.fields(kind) if one.name == word), None)
+        inner = next((one for one in _structs_in(field.type if field else None)), None)
+        if inner is None:
+            return []
+        kind = inner
+    return [field.encode_name for field in msgspec.structs.fields(kind)]
+
+
+def _structs_in(kind: object) -> Iterator[type[msgspec.Struct]]:
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        yield kind
+    for inner in getattr(kind, "__args__", ()):
+        yield from _structs_in(inner)
 
 
 class InboxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -157,3 +270,40 @@ class WorkspaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     telephony: TelephonySettings = TelephonySettings()
     #: free values for templates and flows: {{ settings.checkin_url }}
     values: dict[str, str] = {}
+
+
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
+_WORKSPACE = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+
+
+def settled(settings: WorkspaceSettings) -> WorkspaceSettings:
+    """These settings, when every value can be lived with. Raises ``Misconfigured`` naming the one that can't."""
+    for name, why in _unfit(settings):
+        raise Misconfigured("workspace.settings", f"{name}: {why}", field=name)
+    return settings
+
+
+def _unfit(settings: WorkspaceSettings) -> Iterator[tuple[str, str]]:
+    if not _WORKSPACE.fullmatch(settings.workspace):
+        yield "workspace", f"{settings.workspace!r} is no id; write 1 to 40 of a-z, 0-9, - and _"
+    if not _COLOUR.fullmatch(settings.colour):
+        yield "colour", f"{settings.colour!r} is no colour; write it like '#1f5eff'"
+    if not _LOCALE.fullmatch(settings.locale):
+        yield "locale", f"{settings.locale!r} is no language; write it like nl-BE"
+    if settings.region and settings.region not in SUPPORTED_REGIONS:
+        yield "region", f"{settings.region!r} is no country; write its two letters (ISO 3166), like BE or GB"
+    try:
+        zone(settings.time_zone)
+    except BeckonError as error:
+        yield "time_zone", error.why
+    if not settings.channels or len(set(settings.channels)) < len(settings.channels):
+        yield "channels", "name one channel at least, and each once"
+    if settings.doubtful not in ("resend", "hold"):
+        yield "doubtful", f"{settings.doubtful!r} is neither resend nor hold"
+    for name, least in (("attempts_max", 1), ("first_delay_ms", 0), ("link_hours", 1)):
+        if getattr(settings, name) < least:
+            yield name, f"{least} is the least"
+    for provider, rate in settings.rates.items():
+        if not rate >= 0:
+            yield f"rates.{provider}", "0 is the least, which is no limit"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from beckon.authoring import facts_of
+from beckon.core.blocks import ANY_ROOM
 from beckon.core.contact import Address, Contact
 from beckon.core.delivery import Choice
 from beckon.core.errors import BeckonError
@@ -11,7 +12,7 @@ from beckon.doors.console.parts import FlowProblem, TemplatePreview
 from beckon.doors.console.parts import Template as ShownTemplate
 from beckon.flows.check import check
 from beckon.flows.diagram import draw
-from beckon.flows.run import Taken
+from beckon.flows.run import Failure, Taken
 from beckon.messaging.render import render
 from beckon.messaging.templates import Template
 from beckon.workspaces import Library
@@ -43,14 +44,23 @@ class Shelf:
         return self._library.settings.channels
 
     def drawing(
-        self, flow: str, version: str, taken: Sequence[Taken | str] = (), current: str = "", *, ended: bool = False
+        self,
+        flow: str,
+        version: str,
+        taken: Sequence[Taken | str] = (),
+        current: str = "",
+        *,
+        ended: bool = False,
+        failed: Failure | None = None,
+        room: float = ANY_ROOM,
     ) -> str | None:
-        """The diagram, the path taken and the current step marked; None: no such version."""
+        """The diagram, as wide as ``room``, the path taken, the current step and the one that failed marked; None: no
+        such version."""
         found = self._library.flow(flow, version)
         if found is None:
             return None
         path = tuple(one if isinstance(one, Taken) else Taken(step=one, at_ms=0, what="") for one in taken)
-        return draw(found, taken=path, current=current or None, ended=ended)
+        return draw(found, taken=path, current=current or None, ended=ended, failed=failed, room=room)
 
     def problems(self, flow: str) -> Sequence[FlowProblem]:
         """What is wrong with the current version of a flow."""

@@ -20,7 +20,7 @@ from beckon.store.changes import Changes
 from beckon.store.database import Database, open_database
 from beckon.store.migrations import migrate
 from beckon.store.tables import API_KEYS, PEOPLE
-from beckon.web.sessions import Person, person_row
+from beckon.web.sessions import Person, mailbox, person_row
 from beckon.workspaces import read_settings
 
 #: What a journey's folder may bring into a workspace.
@@ -87,7 +87,10 @@ def write_example(
     """
     if (folder / "beckon.yaml").exists():
         raise Misconfigured("workspace.exists", f"{folder} is a workspace already; nothing was written")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Misconfigured("workspace.folder", f"{folder} can't be made: {error.strerror}") from error
     written = []
     for journey in found_journeys().values():
         for part in (*_PARTS, *[str(Path(kind.pattern).parent) for kind in journey.kinds]):
@@ -106,10 +109,11 @@ def write_example(
 
 
 async def init_workspace(folder: Path, *, email: str = "") -> Made:
-    """Write the example, and into its database a first owner and a key."""
+    """Write the example, and into its database a first owner and a key. Raises ``Refused``, ``Misconfigured``."""
+    email = mailbox(email) if email else ""
     files = write_example(folder)
     settings = read_settings(folder)
-    database = await _opened(msgspec.structs.replace(from_environment(), workspace=str(folder)))
+    database = await opened(msgspec.structs.replace(from_environment(), workspace=str(folder)))
     try:
         token = await new_key(database, settings.workspace, "first", "events read write definitions")
         made = Made(files, token)
@@ -140,7 +144,7 @@ async def new_person(
     database: Database, workspace: str, email: str, password: str, *, role: str, name: str = ""
 ) -> Person:
     """Make somebody who can sign in."""
-    person = Person(fresh("per"), workspace, email.strip().lower(), name or email.partition("@")[0], role)
+    person = Person(fresh("per"), workspace, mailbox(email), name or email.partition("@")[0], role)
     changes = Changes()
     changes.insert(PEOPLE, person_row(person, password, SystemClock().now_ms()))
     await database.commit(changes)
@@ -151,7 +155,7 @@ async def make_key(label: str, scopes: str) -> str:
     """``beckon key new``."""
     settings = from_environment()
     workspace = read_settings(Path(settings.workspace)).workspace
-    database = await _opened(settings)
+    database = await opened(settings)
     try:
         return await new_key(database, workspace, label, scopes)
     finally:
@@ -162,7 +166,7 @@ async def revoke_keys(label: str) -> int:
     """``beckon key revoke``: how many keys of this label were in use. Raises ``Refused`` when there was none."""
     settings = from_environment()
     read_settings(Path(settings.workspace))
-    database = await _opened(settings)
+    database = await opened(settings)
     try:
         rows = await database.fetch("SELECT count(*) FROM api_keys WHERE label = ? AND revoked_ms IS NULL", (label,))
         if not rows[0][0]:
@@ -178,7 +182,8 @@ async def revoke_keys(label: str) -> int:
         await database.close()
 
 
-async def _opened(settings: ServerSettings) -> Database:
+async def opened(settings: ServerSettings) -> Database:
+    """The server's store, migrated: whoever opens it closes it."""
     database = open_database(settings.store_url)
     await database.open()
     await migrate(database)

@@ -19,7 +19,6 @@ import msgspec
 
 from beckon.core.clock import Clock
 from beckon.core.errors import BeckonError, Misconfigured
-from beckon.core.spoken import zone
 from beckon.core.yaml_text import YamlProblem, read_yaml
 from beckon.flows.definition import Flow, FlowProblems, parse_flow
 from beckon.flows.matching import Shape
@@ -28,7 +27,7 @@ from beckon.intake.mappings import parse_mapping
 from beckon.intake.schemas import Schema
 from beckon.messaging.channel import Channel, Connections
 from beckon.messaging.templates import Template, parse_template
-from beckon.settings import WorkspaceSettings
+from beckon.settings import WorkspaceSettings, misfit, settled
 from beckon.store.changes import Changes
 from beckon.store.database import Database
 from beckon.store.tables import DEFINITIONS, WORKSPACES
@@ -211,15 +210,20 @@ def read_settings(folder: Path) -> WorkspaceSettings:
     """Read ``beckon.yaml``; secrets written ``{env: NAME}`` come from the environment. Raises ``Misconfigured``."""
     file = folder / "beckon.yaml"
     if not file.exists():
-        raise Misconfigured("workspace.missing", f"{folder} has no beckon.yaml; run: beckon init {folder}")
+        raise Misconfigured(
+            "workspace.missing",
+            f"{folder} has no beckon.yaml; run: beckon init {folder}, or set BECKON_WORKSPACE to the right one",
+        )
     try:
         fields = read_yaml(_text(file)).value
     except YamlProblem as error:
         raise Misconfigured("workspace.yaml", f"{file}, line {error.line}: {error.why}") from error
     try:
-        return msgspec.convert(_from_environment(fields), WorkspaceSettings)
+        return settled(msgspec.convert(_from_environment(fields), WorkspaceSettings))
     except msgspec.ValidationError as error:
-        raise Misconfigured("workspace.settings", f"{file}: {error}") from error
+        raise Misconfigured("workspace.settings", f"{file}: {misfit(error, WorkspaceSettings)}") from error
+    except Misconfigured as error:
+        raise Misconfigured(error.code, f"{file}: {error.why}", field=error.field) from error
 
 
 def parse_settings(text: str, of_folder: WorkspaceSettings) -> WorkspaceSettings:
@@ -241,12 +245,8 @@ def parse_settings(text: str, of_folder: WorkspaceSettings) -> WorkspaceSettings
     try:
         settings = msgspec.convert({**msgspec.to_builtins(of_folder), **fields}, WorkspaceSettings)
     except msgspec.ValidationError as error:
-        raise Misconfigured("workspace.settings", str(error)) from error
-    try:
-        zone(settings.time_zone)
-    except BeckonError as error:
-        raise Misconfigured(error.code, error.why, field="time_zone") from error
-    return settings
+        raise Misconfigured("workspace.settings", misfit(error, WorkspaceSettings)) from error
+    return settled(settings)
 
 
 async def open_workspace(
@@ -410,7 +410,7 @@ def _from_environment(value: Any) -> Any:
                 return os.environ[value["env"]]
             except KeyError as error:
                 raise Misconfigured(
-                    "settings.environment", f"beckon.yaml wants the environment variable {value['env']}; it is not set"
+                    "settings.environment", f"it wants the environment variable {value['env']}, which is not set"
                 ) from error
         return {key: _from_environment(inner) for key, inner in value.items()}
     if isinstance(value, list):

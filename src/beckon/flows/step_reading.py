@@ -68,7 +68,7 @@ class StepReader:
             here = f"{path}.{name}" if path else name
             field = fields.get(name)
             if field is None:
-                near = closest(name, fields.keys() | ANYWHERE.keys())
+                near = closest(name, (fields.keys() | ANYWHERE.keys()) - {name})
                 self._problem(here, "flow.unknown_field", f"Nothing here is called {name[:60]!r}{near}")
             elif name not in keep and not (value is None and field.empty):
                 try:

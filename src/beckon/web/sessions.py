@@ -7,6 +7,7 @@ the cookie's token, so it needs no place of its own.
 import asyncio
 import hashlib
 import hmac
+import re
 from urllib.parse import urlsplit
 
 import msgspec
@@ -26,6 +27,14 @@ COOKIE = "beckon_session"
 SESSION_MS = 14 * 24 * 3600 * 1000
 PASSWORD_MIN, PASSWORD_MAX = 10, 200
 EMAIL_MAX = 254
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+
+#: Who may do what on the team's pages. ``telephony.listeners`` may let agents listen too.
+ROLES = {
+    "owner": "everything, recordings and their deletion among it",
+    "agent": "the inbox, runs, deliveries and events",
+    "listener": "what agents may, and listening to recordings",
+}
 
 #: Tries before we ask for patience: for one mailbox, and for one address on the network.
 TRIES_PER_EMAIL_MAX = 8
@@ -73,12 +82,20 @@ def password_fits(password: str, hashed: str) -> bool:
         return False
 
 
+def mailbox(email: str) -> str:
+    """A mailbox as it is kept and compared. Raises ``Refused`` for what is none."""
+    told = email.strip().lower()
+    if len(told) > EMAIL_MAX or not told.isprintable() or not _EMAIL.fullmatch(told):
+        raise Refused("person.email", f"{email[:80]!r} is no mailbox; write it like ann@garage.example", field="email")
+    return told
+
+
 def person_row(person: Person, password: str, now_ms: int) -> Row:
     """The row of ``people`` for a new person, the password hashed."""
     return (
         person.id,
         person.workspace,
-        person.email.strip().lower(),
+        mailbox(person.email),
         person.name,
         person.role,
         hash_password(password),

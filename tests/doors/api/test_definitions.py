@@ -136,7 +136,7 @@ def test_uploaded_settings_go_over_those_of_the_folder(served: Served, client: h
         ("providers: {}", "settings.folder_only", "providers"),
         ("allowed_hosts: ['169.254.169.254']", "settings.folder_only", "allowed_hosts"),
         ("name: { env: HOME }", "workspace.settings", None),
-        ("time_zone: Mars/Base", "time.zone", "time_zone"),
+        ("time_zone: Mars/Base", "workspace.settings", "time_zone"),
         ("[]", "settings.form", None),
         ("a: [", "settings.yaml", None),
     ):

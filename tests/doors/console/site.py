@@ -13,12 +13,13 @@ from contextlib import asynccontextmanager
 import uvicorn
 from starlette.applications import Starlette
 
+from beckon.core.blocks import ANY_ROOM
 from beckon.core.event import Event
 from beckon.core.message import Button, Rendered
 from beckon.doors.console import ConsoleParts, FlowProblem, Template, TemplatePreview, routes
 from beckon.flows.definition import parse_flow
 from beckon.flows.diagram import draw
-from beckon.flows.run import Taken
+from beckon.flows.run import Failure, Taken
 from beckon.inbox.cards import Card, Field
 from beckon.inbox.reading import Reader
 from beckon.store.database import Database
@@ -49,10 +50,20 @@ class Shelf:
     channel_order: Sequence[str] = ("oem_app", "whatsapp", "sms", "email")
 
     def drawing(
-        self, flow: str, version: str, taken: Sequence[Taken] = (), current: str = "", *, ended: bool = False
+        self,
+        flow: str,
+        version: str,
+        taken: Sequence[Taken] = (),
+        current: str = "",
+        *,
+        ended: bool = False,
+        failed: Failure | None = None,
+        room: float = ANY_ROOM,
     ) -> str | None:
         found = {known.version: known for known in map(parse_flow, story.FLOWS)}.get(version)
-        return draw(found, taken=taken, current=current or None, ended=ended) if found else None
+        if found is None:
+            return None
+        return draw(found, taken=taken, current=current or None, ended=ended, failed=failed, room=room)
 
     def problems(self, flow: str) -> Sequence[FlowProblem]:
         if flow == "service-status":

@@ -2,11 +2,16 @@
 
 import json
 import re
+from itertools import combinations
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from beckon import journeys
+from beckon.core.blocks import ANY_ROOM
 from beckon.core.drawing import text_width, wrap
+from beckon.flows.definition import parse_flow
 from beckon.flows.diagram import STYLE, draw, draw_run
 from tests.rooms.flows.stage import Play, flow_of
 
@@ -56,23 +61,83 @@ def test_every_step_has_its_card() -> None:
     assert root.attrib["role"] == "img"
 
 
-def test_everything_lies_within_the_picture_and_no_cards_overlap() -> None:
-    root = parsed(draw(flow_of(ALL)))
-    x, y, width, height = (float(number) for number in root.attrib["viewBox"].split())
-    boxes = []
+#: A page on a desk and one in a hand, and no limit.
+ROOMS = (ANY_ROOM, 827.0, 405.0)
+JOURNEYS = Path(journeys.__file__).parent
+SHIPPED = sorted(JOURNEYS.glob("*/flows/*.yaml"))
+
+
+def boxes(root: ElementTree.Element, kind: str = "") -> list[tuple[float, float, float, float]]:
+    """Left, top, right and bottom of everything that is drawn as a box."""
+    found = []
     for rect in root.iter(f"{SVG}rect"):
-        left, top = float(rect.attrib["x"]), float(rect.attrib["y"])
-        right, bottom = left + float(rect.attrib["width"]), top + float(rect.attrib["height"])
+        if kind in rect.attrib.get("class", ""):
+            left, top = float(rect.attrib["x"]), float(rect.attrib["y"])
+            found.append((left, top, left + float(rect.attrib["width"]), top + float(rect.attrib["height"])))
+    return found
+
+
+def lines(root: ElementTree.Element) -> list[tuple[float, float]]:
+    """The corners of all edges."""
+    paths = [path.attrib["d"] for path in root.iter(f"{SVG}path") if "bf-edge" in path.attrib.get("class", "")]
+    return [(float(x), float(y)) for path in paths for x, y in re.findall(r"(-?[\d.]+) (-?[\d.]+)", path)]
+
+
+def apart(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("text", [ALL, *SHIPPED], ids=lambda text: text.stem if isinstance(text, Path) else "all")
+def test_everything_lies_within_the_picture_and_no_cards_overlap(text: str | Path, room: float) -> None:
+    flow = flow_of(text) if isinstance(text, str) else parse_flow(text.read_text())
+    root = parsed(draw(flow, room=room))
+    assert {group.attrib["data-step"] for group in root.iter(f"{SVG}g") if "data-step" in group.attrib} == set(
+        flow.by_path
+    )
+    x, y, width, height = (float(number) for number in root.attrib["viewBox"].split())
+    assert width <= room
+    for left, top, right, bottom in boxes(root):
         assert x <= left
         assert right <= x + width
         assert y <= top
         assert bottom <= y + height
-        if "bf-card" in rect.attrib.get("class", ""):
-            boxes.append((left, top, right, bottom))
-    for number, one in enumerate(boxes):
-        for other in boxes[number + 1 :]:
-            apart = one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
-            assert apart, (one, other)
+    for at_x, at_y in lines(root):
+        assert x <= at_x <= x + width
+        assert y <= at_y <= y + height
+    cards = boxes(root, "bf-card")
+    for one, other in combinations(cards, 2):
+        assert apart(one, other), (one, other)
+    for chip in chips(root):
+        assert all(apart(chip, card) for card in cards), chip
+
+
+def chips(root: ElementTree.Element) -> list[tuple[float, float, float, float]]:
+    """The labels on edges."""
+    groups = [group for group in root.iter(f"{SVG}g") if "bf-chip" in group.attrib.get("class", "")]
+    return [box for group in groups for box in boxes(group)]
+
+
+def test_what_is_nested_too_deeply_for_a_page_is_wider_and_still_whole() -> None:
+    text = "- note: deep"
+    for _ in range(8):
+        inner = text.replace("\n", "\n    ")
+        text = f"- if: event.data.visit == 'V-17'\n  then:\n    {inner}\n  else:\n    - note: no"
+    flow = flow_of(text)
+    root = parsed(draw(flow, room=405))
+    width = float(root.attrib["viewBox"].split()[2])
+    assert 405 < width < float(parsed(draw(flow)).attrib["viewBox"].split()[2])
+    for one, other in combinations(boxes(root, "bf-card"), 2):
+        assert apart(one, other), (one, other)
+
+
+def test_the_way_of_a_run_is_the_same_in_a_hand() -> None:
+    flow = flow_of(ALL)
+    play = Play(flow, {"visit": "V-17", "slug": "b", "l": ["x"]})
+    play.outcome("message.delivered", {})
+    assert cards(draw_run(flow, play.run, room=405)) == cards(draw_run(flow, play.run))
+    wide, narrow = (draw_run(flow, play.run, room=room).count("bf-edge is-taken") for room in (ANY_ROOM, 405))
+    assert wide == narrow
 
 
 def test_the_way_of_a_run_is_lit_and_the_step_in_hand_most() -> None:

@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from beckon.doors.console import reading, words
 from beckon.doors.console.gate import Visit, gather
-from beckon.web.pictures import for_page
+from beckon.web.pictures import for_both
 
 _LOCALES = ("en", "fr", "de", "nl-BE", "it", "es", "sv", "no")
 
@@ -34,7 +34,7 @@ async def show_flow(visit: Visit) -> Response:
         versions=versions,
         chosen=chosen,
         text=text or "",
-        drawing=for_page(visit.library.drawing(name, chosen.version)),
+        drawing=for_both(lambda room: visit.library.drawing(name, chosen.version, room=room)),
         problems=visit.library.problems(name) if chosen.current else (),
         starts=visit.library.starts_on(name),
     )

@@ -5,10 +5,11 @@ from typing import Protocol
 
 import msgspec
 
+from beckon.core.blocks import ANY_ROOM
 from beckon.core.clock import Clock
 from beckon.core.event import Event
 from beckon.core.message import Rendered
-from beckon.flows.run import Taken
+from beckon.flows.run import Failure, Taken
 from beckon.inbox.cards import Card
 from beckon.inbox.panels import Panel
 from beckon.inbox.reading import Reader
@@ -69,9 +70,18 @@ class Library(Protocol):
     def channel_order(self) -> Sequence[str]: ...
 
     def drawing(
-        self, flow: str, version: str, taken: Sequence[Taken] = (), current: str = "", *, ended: bool = False
+        self,
+        flow: str,
+        version: str,
+        taken: Sequence[Taken] = (),
+        current: str = "",
+        *,
+        ended: bool = False,
+        failed: Failure | None = None,
+        room: float = ANY_ROOM,
     ) -> str | None:
-        """The flow's diagram as SVG, the path taken and the current step marked; None: no such version."""
+        """The flow's diagram as SVG, as wide as ``room``, the path taken, the current step and the one that failed
+        marked; None: no such version."""
         ...
 
     def problems(self, flow: str) -> Sequence[FlowProblem]:

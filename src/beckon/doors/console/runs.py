@@ -9,7 +9,7 @@ from beckon.doors.console import reading, words
 from beckon.doors.console.gate import Visit, gather
 from beckon.flows.run import FINAL, Run, Taken, decode_run
 from beckon.inbox.reading import contact_names
-from beckon.web.pictures import for_page
+from beckon.web.pictures import for_both
 
 
 class Stop(msgspec.Struct, frozen=True):
@@ -53,9 +53,13 @@ async def show(visit: Visit) -> Response:
     line, body = found
     run = decode_run(body)
     over = run.status in FINAL
-    drawing = visit.library.drawing(
-        run.flow, run.version, run.history, "" if over else run.pointer, ended=run.status == "done"
-    )
+
+    def draw(room: float) -> str | None:
+        now = "" if over else run.pointer
+        return visit.library.drawing(
+            run.flow, run.version, run.history, now, ended=run.status == "done", failed=run.error, room=room
+        )
+
     names = await contact_names(visit.reader, visit.workspace, (run.contact,))
     return await visit.show(
         "run.html",
@@ -65,9 +69,10 @@ async def show(visit: Visit) -> Response:
         line=line,
         state=words.state(words.RUN, run.status),
         contact_name=names.get(run.contact, ""),
-        drawing=for_page(drawing),
+        drawing=for_both(draw),
         stops=stops(run),
         sentence=words.sentence,
+        way_word=words.way_word,
         waits=[words.wait_words(run, wait, visit.now_ms, visit.library.time_zone) for wait in run.waiting],
         variables=_shown(run),
     )

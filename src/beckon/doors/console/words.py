@@ -187,3 +187,14 @@ def _at(event: Any, name: str) -> str | None:
             return None
         found = found[part]
     return canonical(found)
+
+
+_WAYS = {
+    "then": "yes", "else": "no", "on_timeout": "nothing came", "on_error": "failed", "on_undeliverable": "undeliverable",
+    "on_missing": "none",
+}  # fmt: skip
+
+
+def way_word(branch: str) -> str:
+    """The way that a run took at a step, as people call it; empty where what happened says it already."""
+    return _WAYS.get(branch, "")

@@ -29,7 +29,7 @@ from beckon.telephony.call import Call, CallRecord
 from beckon.telephony.script import Script
 from beckon.telephony.script_drawing import draw
 from beckon.telephony.script_reading import parse_script
-from beckon.web.pictures import for_page
+from beckon.web.pictures import for_both
 
 PAGE = 50
 _TONES = {
@@ -119,7 +119,6 @@ class _Desk:
         names = await _names(visit, [contact])
         people = await _people(visit, kept)
         script = await self._script(visit, record)
-        current = live.pointer if live is not None else ""
         return await visit.show(
             "call_processing/call.html",
             title=f"Call {names.get(contact) or record.caller}",
@@ -132,7 +131,7 @@ class _Desk:
             tone=_TONES.get(record.outcome, "accent"),
             length=length(seconds_of(record)),
             roles=_ROLES,
-            drawing=for_page(draw(script, taken=record.decisions, current=current)) if script is not None else None,
+            drawing=_drawing(script, record, live.pointer if live is not None else ""),
             step_names={path: step.name for path, step in script.by_path.items() if step.name} if script else {},
             heard=await _heard(visit, record),
             may_listen=may_listen(self._parts, visit),
@@ -246,6 +245,13 @@ class _Desk:
         if script is None and record.script == SCRIPT:
             script = script_for(1, "en")
         return script
+
+
+def _drawing(script: Script | None, record: CallRecord, now: str) -> Markup | None:
+    """The script with the path that the call took, and the step at which it is."""
+    if script is None:
+        return None
+    return for_both(lambda room: draw(script, taken=record.decisions, current=now, room=room))
 
 
 def _clock(at_ms: int) -> str:

@@ -1,11 +1,9 @@
 """Shown: what the demo's page shows of one customer at this moment, read from all parties, ready for the templates."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from markupsafe import Markup
 
 from beckon.core.command import Send
 from beckon.core.delivery import Attempt, Delivery
@@ -17,6 +15,7 @@ from beckon.sandbox.cast import Cast
 from beckon.sandbox.people import PROVIDER_OF, PUSH, Customer
 from beckon.sandbox.twins.party import Shown
 from beckon.web.filters import moment
+from beckon.web.pictures import for_page
 from beckon.workspaces import Library
 
 
@@ -73,10 +72,10 @@ _RECEIPTS = (
     ("none", "None"),
 )
 _SLOW_MS = 3_000
-_OWN_STYLE = re.compile(r"^(<svg\b[^>]*?) style=\"[^\"]*\"")
-_WIDTH = re.compile(r"viewBox=\"\S+ \S+ ([\d.]+) ")
 #: Of the diagram's own size: what doesn't fit is scrolled.
 _SCALE = 0.76
+#: How wide it may be, in its own units.
+_ROOM = 990.0
 
 
 class Moment(msgspec.Struct):
@@ -188,17 +187,10 @@ def flow(library: Library, seen: Moment, titles: Mapping[str, str], wanted: str,
     return {
         "title": f"{titles.get(run.flow, run.flow)} for {seen.customer.name}",
         "status": run.status,
-        "drawing": _for_page(draw_run(found, run, styled=False)),
+        "drawing": for_page(draw_run(found, run, room=_ROOM), _SCALE),
         "waits": "" if run.status in FINAL else _waits(run, now_ms),
         "others": others if len(others) > 1 else [],
     }
-
-
-def _for_page(svg: str) -> Markup:
-    """The diagram at a readable size, without the style that it brings along: the page's policy allows files only."""
-    width = _WIDTH.search(svg)
-    size = f' width="{float(width[1]) * _SCALE:.0f}"' if width else ""
-    return Markup(_OWN_STYLE.sub(rf"\1{size}", svg, count=1))  # noqa: S704 -- our own diagram, its texts escaped
 
 
 def _waits(run: Run, now_ms: int) -> str:

@@ -315,13 +315,4 @@ class CallPlayer extends HTMLElement {
   }
 }
 
-// A wide script begins where the call does, not at its left edge.
-for (const drawing of document.querySelectorAll(".drawing")) {
-  const first = drawing.querySelector("svg text");
-  if (!first) continue;
-  const box = first.getBoundingClientRect();
-  const shown = drawing.getBoundingClientRect();
-  drawing.scrollLeft += box.left + box.width / 2 - (shown.left + shown.width / 2);
-}
-
 customElements.define("call-player", CallPlayer);
