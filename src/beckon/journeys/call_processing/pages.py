@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 
 import msgspec
 from markupsafe import Markup
-from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
