@@ -39,6 +39,7 @@ ADDRESSES_MAX = 16
 #: Normalised numbers and mailboxes that are remembered.
 KEPT_MAX = 16_384
 
+_BY_NAME = frozenset(CHANNELS)
 _PHONE_KEYS = ("phone", "telephone", "mobile", "phone_number")
 _OWN = frozenset(
     (
@@ -256,7 +257,8 @@ def _with_facts(given: Reference, value: Mapping[str, Any], region: str, field: 
             for address in _phone(phone, region, f"{field}.{key}"):
                 addresses.setdefault(address.channel, address)
             break
-    for channel in [channel for channel in CHANNELS if channel in value]:
+    named = () if _BY_NAME.isdisjoint(value) else [channel for channel in CHANNELS if channel in value]
+    for channel in named:
         external_id = value[channel]
         if external_id is not None and external_id != "":
             addresses[channel] = _address(channel, external_id, region, f"{field}.{channel}")
@@ -365,7 +367,7 @@ def _name(value: Mapping[str, Any]) -> str:
 
 def _fields(value: Mapping[str, Any], field: str) -> dict[str, str]:
     fields: dict[str, str] = {}
-    for key, one in value.items():
+    for key, one in () if _OWN.issuperset(value) else value.items():
         if key in _OWN:
             continue
         if type(one) is bool:
