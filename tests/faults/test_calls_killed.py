@@ -9,12 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from beckon.bench.place import free_port
 from beckon.journeys.call_processing.kept import decode
 from beckon.store.database import Database, open_database
 from tests.journeys.test_calls_kept import ANN, DESK, STORE, Line, desk, over, rows
 from tests.kit.processes import descendants, dies_with_parent
 from tests.kit.team import at_desk
-from tests.providers.sip.phone import SoftPhone, free_port
+from tests.providers.sip.phone import SoftPhone
 from tests.providers.sip.tones import channels, stretches
 
 OURS, THEIRS = 500.0, 800.0

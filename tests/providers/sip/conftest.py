@@ -105,7 +105,7 @@ def files_of(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
-async def settle(pids: dict[str, int], wanted: dict[str, int], seconds: float = 60.0) -> None:
+async def settle(pids: dict[str, int], wanted: dict[str, int], seconds: float = 300.0) -> None:
     """Wait until processes have no more files and sockets open than they had."""
     async with asyncio.timeout(seconds):
         while any(files_of(pid) > wanted[name] for name, pid in pids.items()):  # noqa: ASYNC110 - another process's
