@@ -289,9 +289,9 @@ async def test_nobody_acts_without_the_pages_session(page: Page, demo: Stage) ->
     assert answer.status == 403  # a session alone is not enough: the form's token is missing
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_the_headless_run_plays_every_scenario_and_says_so_in_json() -> None:
-    done = subprocess.run([*COMMAND, "--headless", "--json"], capture_output=True, text=True, timeout=500, check=False)
+    done = subprocess.run([*COMMAND, "--headless", "--json"], capture_output=True, text=True, timeout=1000, check=False)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line for line in lines[:-1] if not line["ok"]] == []
     assert done.returncode == 0, done.stderr

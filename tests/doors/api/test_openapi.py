@@ -78,7 +78,7 @@ def seeded(served: Served) -> dict[str, list[str]]:
     }
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(1200)
 def test_schemathesis_finds_nothing(tmp_path: Path):
     """All checks, on a server of its own that nothing else writes to."""
     with serving(tmp_path / "workspaces") as served:
