@@ -47,8 +47,9 @@ async def buy_two_kinds(page: Page) -> None:
 
 
 async def open_wallet(page: Page) -> FrameLocator:
-    """The notification is read, and the wallet opened in the app."""
-    await page.locator("#notification").click()
+    """The alert is read (its notification goes by itself after a while), and the wallet opened in the app."""
+    await expect(page.locator("[data-open-app=web_push] .app-count")).to_be_visible()
+    await page.locator("[data-open-app=web_push]").click()
     await expect(page.locator(".alert").first).to_contain_text("New: 20% off Mobile Tuesdays")
     await page.locator("[data-open-app=offers]").click()
     await page.locator("[data-tab=wallet]").click()

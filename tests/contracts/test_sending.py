@@ -201,8 +201,8 @@ async def test_a_party_that_asks_to_wait_is_heard(stand: Stand):
 
 async def test_no_answer_in_time_is_doubtful_and_the_party_knows_how_often_it_was_told(stand: Stand):
     await stand.open_window()
-    channel = stand.open(stand.with_settings(timeout_s=0.1))
-    stand.twin.faults.slow_ms = 600
+    channel = stand.open(stand.with_settings(timeout_s=1.0))
+    stand.twin.faults.slow_ms = 600_000
     message = stand.outbound()
     with pytest.raises(Unavailable) as error:
         await channel.send(message)

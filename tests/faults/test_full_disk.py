@@ -112,7 +112,7 @@ async def test_the_outcome_of_a_message_waits_for_room_and_the_message_is_sent_o
         assert ((await here.delivery()).state, len(here.handed)) == ("sent", 1)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(1200)
 async def test_a_server_whose_files_may_not_grow_loses_nothing_and_goes_on_when_they_may():
     """The operating system's own limit, on a real process under load: every write past it fails."""
     async with world() as here:

@@ -50,13 +50,13 @@ async def killed(here: World, kills: int) -> None:
     await check(here)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 async def test_nothing_accepted_is_lost_or_done_twice_when_the_server_is_killed_fifty_times():
     async with world(receipts=True) as here:
         await killed(here, 50)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 async def test_nothing_accepted_is_lost_or_done_twice_on_postgresql_either(
     private_postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ):

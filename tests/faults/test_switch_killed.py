@@ -21,9 +21,9 @@ from beckon.telephony.switch import (
     SwitchUp,
 )
 from tests.kit.processes import dies_with_parent
-from tests.providers.sip.conftest import Board, open_settings, recorded, switchboard
+from tests.providers.sip.conftest import Board, goes_on, open_settings, switchboard
 from tests.providers.sip.phone import SoftPhone
-from tests.providers.sip.tones import channels, stretches
+from tests.providers.sip.tones import channels, longest, stretches
 
 
 async def talking(board: Board, courier: SoftPhone, customer: SoftPhone) -> None:
@@ -37,7 +37,7 @@ async def talking(board: Board, courier: SoftPhone, customer: SoftPhone) -> None
     courier.talk(500.0)
     customer.talk(800.0)
     await customer.hears(500.0, seconds=0.6)
-    await recorded(board.switch.recordings_folder, 1.6)
+    await goes_on(board.switch.recordings_folder, 1.5)
 
 
 @pytest.mark.parametrize("which", ["media", "sip"])
@@ -67,8 +67,8 @@ async def test_a_process_of_the_switch_is_killed(which: str, tmp_path_factory: p
         assert len(board.events(RecordingEnded)) == 1
         left, right = channels(board.courier.calls[0].path)
         for side, hertz in ((left, 500.0), (right, 800.0)):
-            [(begun, ended)] = stretches(side, hertz)
-            assert ended - begun > 8_000, "at least a second of what was said is there"
+            begun, ended = longest(side, hertz)
+            assert ended - begun > 4_000, "at least half a second of what was said is there"
         assert not list(board.switch.recordings_folder.glob("*.part"))
         assert board.switch.holds_nothing
         # And the next call is as good as any; the phone need not register again.
@@ -120,7 +120,7 @@ async def test_the_server_is_killed(tmp_path: Path):
         courier.talk(500.0)
         customer.talk(800.0)
         await customer.hears(500.0, seconds=0.6)
-        await recorded(tmp_path / "recordings", 0.9)
+        await goes_on(tmp_path / "recordings", 1.5)
         process.kill()
         for phone in (courier, customer):
             phone.grant(await phone.request("BYE"))

@@ -31,7 +31,7 @@ async def rows(here: World, sql: str) -> list[tuple[Any, ...]]:
         await database.close()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 async def test_a_server_that_is_told_to_stop_under_load_leaves_no_doubt():
     async with world() as here:
         here.begin(16)
@@ -52,7 +52,7 @@ async def test_a_server_that_is_told_to_stop_under_load_leaves_no_doubt():
         assert set(here.handed.values()) == {1}, "a message was handed over twice"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 async def test_a_provider_that_never_answers_does_not_keep_a_server_from_stopping(monkeypatch: pytest.MonkeyPatch):
     """It waits for what is in flight, but not for ever; what was in the air is marked at the next start."""
     monkeypatch.setenv("BECKON_DRAIN_S", "1")

@@ -246,7 +246,7 @@ class Heard:
         return [event for event in self.events if isinstance(event, kind)]
 
     async def until(self, holds: Callable[[], object]) -> Any:
-        for _ in range(6_000):
+        for _ in range(30_000):
             if self.exchange.failures:
                 raise self.exchange.failures[0]
             if held := holds():
@@ -274,7 +274,7 @@ async def exchanging(speaks: Speaks, name: str) -> AsyncIterator[Exchange]:
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server._serve(sockets=[bound]))
     try:
-        for _ in range(1_000):
+        for _ in range(30_000):
             if server.started:
                 break
             await asyncio.sleep(0.01)

@@ -92,7 +92,7 @@ class Courier:
             task.add_done_callback(self._tasks.discard)
         self.changed.set()
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 300.0) -> None:
         """Wait for what the events should bring about."""
         async with asyncio.timeout(seconds):
             while not condition():

@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -237,14 +238,31 @@ async def _make_key(url: str) -> str:
     return token
 
 
+#: Below those that a system gives to connections that leave: such a port stays free until it is taken on purpose.
+_PORTS = range(10_000, 32_000)
+_STEP = 7
+_ports = count(os.getpid() * 311)
+
+
 def free_port() -> int:
-    """A port that nobody has at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody has at the moment, for UDP and TCP, nor the next one; another one each time."""
+    for number in _ports:
+        port = _PORTS[number * _STEP % len(_PORTS)]
+        if all(_is_free(kind, one) for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM) for one in (port, port + 1)):
+            return port
+    raise AssertionError("numbers have no end")
 
 
-def wait_for(port: int, seconds: float = 60) -> None:
+def _is_free(kind: socket.SocketKind, port: int) -> bool:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def wait_for(port: int, seconds: float = 300) -> None:
     """Until somebody listens."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -22,7 +22,7 @@ from beckon.sandbox.playing import Line, play
 from beckon.sandbox.scenarios import Scenario, scenarios
 
 #: How long a scenario may take in real time.
-_SCENARIO_S = 60.0
+_SCENARIO_S = 300.0
 
 
 def serve_demo(port: int) -> int:

@@ -234,14 +234,8 @@ def _write(folder: Path, twins: Twins, address: str, edits: Sequence[Edit]) -> N
     host = address.partition("://")[2]
     beckon_yaml.write_text(beckon_yaml.read_text().replace("allowed_hosts: []", f"allowed_hosts: ['{host}']"))
     # Here the switch asks the store's system over a wire that can fail; it asks the line's flows in turn.
-    asks = f"ask: {address}{ASKED}/calls\n{{indent}}timeout: 1s"
-    lines = [
-        line.partition("ask: flow")[0] + asks.format(indent=" " * line.replace("- ", "  ", 1).index("ask: flow"))
-        if "ask: flow" in line
-        else line
-        for line in script.read_text(encoding="utf-8").splitlines()
-    ]
-    script.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    asks = f"ask: {address}{ASKED}/calls"
+    script.write_text(script.read_text(encoding="utf-8").replace("ask: flow", asks), encoding="utf-8")
     for edit in edits:
         edit.apply(folder)
 

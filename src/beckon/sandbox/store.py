@@ -35,7 +35,7 @@ FAULTS = {
     "unknown_code": "Answers an unknown code",
 }
 _BODY_BYTES_MAX = 65_536
-_SLOW_S = 8.0
+_SLOW_S = 30.0
 
 
 class Store:

@@ -150,7 +150,7 @@ class Served:
     async def _settled(self) -> None:
         beckon = self.beckon
         assert beckon.carrier is not None
-        for _ in range(12_000):
+        for _ in range(60_000):
             await beckon.wheel.settled(beckon.journal.position)
             if beckon.carrier.idle and beckon.wheel.position >= beckon.journal.position:
                 return

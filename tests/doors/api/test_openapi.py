@@ -127,7 +127,7 @@ def members(served: Served) -> dict[str, list[str]]:
     }
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 def test_schemathesis_finds_nothing(tmp_path: Path):
     """All checks, on a server of its own that nothing else writes to."""
     with serving(tmp_path / "workspaces") as served:
@@ -137,7 +137,7 @@ def test_schemathesis_finds_nothing(tmp_path: Path):
     assert tested == len(OPERATIONS)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 def test_schemathesis_finds_nothing_in_what_the_journeys_add(tmp_path: Path):
     """All checks; fewer examples, and no chains of requests: they double what is there already."""
     with serving(tmp_path / "workspaces", files=PROGRAMME) as served:
@@ -172,7 +172,7 @@ def schemathesis(tmp_path: Path, served: Served, found: dict[str, list[str]], ex
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=800,
+        timeout=1_100,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-12_000:] + done.stderr[-2_000:]

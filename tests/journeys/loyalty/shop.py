@@ -252,7 +252,7 @@ class Shop:
 
     async def until(self, holds: Any, why: str = "it never came to that") -> None:
         """Wait until something holds."""
-        for _ in range(6_000):
+        for _ in range(60_000):
             if holds():
                 return
             await asyncio.sleep(0.005)
@@ -340,7 +340,7 @@ async def opened(
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     try:
-        for _ in range(6_000):
+        for _ in range(60_000):
             if server.started:
                 break
             await asyncio.sleep(0.005)

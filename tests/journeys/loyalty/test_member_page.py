@@ -254,7 +254,7 @@ async def test_a_template_may_lead_to_the_page_by_its_own_link(tmp_path: Path):
         amanda = await counter.amanda()
         await counter.issue(amanda, "large-fries")
         rows: list[Any] = []
-        for _ in range(600):
+        for _ in range(6_000):
             rows = await counter.beckon.database.fetch("SELECT code, url FROM links WHERE url LIKE '%/wallet/%'")
             if rows:
                 break

@@ -200,7 +200,7 @@ async def test_a_round_is_begun_with_a_tick_and_stopped(counter: Counter, noor: 
     assert (answer.status_code, "tick the box" in text_of(answer).casefold()) == (422, True)
     answer = await send(noor, page, f"{page}/start", sure="yes")
     assert answer.headers["location"] == f"{page}?done=started"
-    for _ in range(600):
+    for _ in range(6_000):
         counter.clock.drag(1_000)
         counter.beckon.wake()
         if "Done" in text_of(await noor.get(page)):

@@ -155,7 +155,7 @@ async def recorded(rows: list[dict[str, Any]] | None = None) -> AsyncIterator[Re
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server._serve(sockets=[bound]))
     try:
-        for _ in range(1_000):
+        for _ in range(30_000):
             if server.started:
                 break
             await asyncio.sleep(0.01)

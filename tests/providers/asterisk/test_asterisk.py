@@ -61,7 +61,7 @@ class Heard:
         return [event for event in self.events if isinstance(event, kind)]
 
     async def until(self, holds: Callable[[], object]) -> None:
-        for _ in range(3_000):
+        for _ in range(30_000):
             if holds():
                 return
             await asyncio.sleep(0.01)

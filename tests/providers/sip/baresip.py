@@ -2,14 +2,15 @@
 
 import asyncio
 import socket
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
 
+from beckon.bench.place import free_port
 from tests.kit.processes import dies_with_parent
-from tests.providers.sip.phone import free_port
 from tests.providers.sip.tones import RATE, write_wav
 
 _CONFIG = """\
@@ -43,6 +44,9 @@ cons_listen 127.0.0.1:{console}
 """
 
 
+TRIES_MAX = 5
+
+
 class Baresip:
     """One running phone."""
 
@@ -55,6 +59,24 @@ class Baresip:
         """Press what a person would: digits in a call, ``b`` to hang up."""
         for key in keys:
             self._socket.sendto(key.encode(), self._console)
+
+    async def start(self) -> Process:
+        """Start it."""
+        with (self._folder / "out").open("w") as out:
+            return await asyncio.create_subprocess_exec(
+                *("baresip", "-f", str(self._folder), "-4", "-n", "127.0.0.1"),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                preexec_fn=dies_with_parent(),
+            )
+
+    async def is_up(self, process: Process) -> bool:
+        """Whether it came up with all of its ports."""
+        async with asyncio.timeout(300):
+            while "baresip is ready" not in self.said and process.returncode is None:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.02)
+        return process.returncode is None and "Address already in use" not in self.said
 
     @property
     def heard(self) -> Path:
@@ -84,36 +106,34 @@ async def baresip(
 ) -> AsyncIterator[Baresip]:
     """A phone with an account, that talks in a tone; ``call``: whom it calls as soon as it is up."""
     folder.mkdir()
-    count = 20 * RATE
-    write_wav(folder / "tone.wav", (6_000 * np.sin(2 * np.pi * hertz * np.arange(count) / RATE)).astype(np.int16))
-    console = _tcp_port()
-    (folder / "config").write_text(_CONFIG.format(sip=free_port(), folder=folder, console=console))
+    samples = 20 * RATE
+    write_wav(folder / "tone.wav", (6_000 * np.sin(2 * np.pi * hertz * np.arange(samples) / RATE)).astype(np.int16))
     (folder / "accounts").write_text(f"<sip:{user}@127.0.0.1:{switch}>;{account}\n")
     (folder / "contacts").write_text("\n")
-    begins = ["-e", f"/dial sip:{call}@127.0.0.1:{switch}"] if call else []
-    with (folder / "out").open("w") as out:
-        process = await asyncio.create_subprocess_exec(
-            *("baresip", "-f", str(folder), "-4", "-n", "127.0.0.1", *begins),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            preexec_fn=dies_with_parent(),
-        )
-    phone = Baresip(folder, console)
+    for left in reversed(range(TRIES_MAX)):
+        console = free_port()
+        (folder / "config").write_text(_CONFIG.format(sip=free_port(), folder=folder, console=console))
+        phone = Baresip(folder, console)
+        process = await phone.start()
+        # Its ports may have been taken meanwhile: it was never up, and is started with others.
+        if await phone.is_up(process) or not left:
+            break
+        await _end(process)
+        phone.close()
     try:
+        if call:
+            phone.press(f"/dial sip:{call}@127.0.0.1:{switch}\n")
         yield phone
     finally:
         phone.close()
-        if process.returncode is None:
-            process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), 300)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        await _end(process)
 
 
-def _tcp_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+async def _end(process: Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), 300)
+    except TimeoutError:
+        process.kill()
+        await process.wait()

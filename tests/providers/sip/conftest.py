@@ -15,7 +15,8 @@ from beckon.providers.sip.switch import SipSwitch
 from beckon.telephony.switch import Prompt, Switch, SwitchEvent, Tone
 from tests.providers.sip.phone import SoftPhone
 
-HINT = (Tone(hertz=(1_000.0,), duration_ms=3_000),)
+#: So long that a key interrupts it on any machine.
+HINT = (Tone(hertz=(1_000.0,), duration_ms=60_000),)
 
 
 class Board:
@@ -100,12 +101,18 @@ async def recorded(folder: Path, seconds: float) -> None:
             await asyncio.sleep(0.02)
 
 
+async def goes_on(folder: Path, seconds: float) -> None:
+    """Wait until so much more of the one stereo recording is on disk than there is now."""
+    there = max((part.stat().st_size for part in folder.glob("*.part")), default=0)
+    await recorded(folder, there / 32_000 + seconds)
+
+
 def files_of(pid: int) -> int:
     """How many files and sockets a process has open."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
-async def settle(pids: dict[str, int], wanted: dict[str, int], seconds: float = 60.0) -> None:
+async def settle(pids: dict[str, int], wanted: dict[str, int], seconds: float = 300.0) -> None:
     """Wait until processes have no more files and sockets open than they had."""
     async with asyncio.timeout(seconds):
         while any(files_of(pid) > wanted[name] for name, pid in pids.items()):  # noqa: ASYNC110 - another process's

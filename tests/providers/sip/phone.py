@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import socket
 import struct
 from collections.abc import Callable
 from hashlib import md5
@@ -371,10 +370,3 @@ class SoftPhone:
         await self.until(
             lambda: len(self.packets) >= frames and abs(loudest(decode(self.audio(-frames), self.law)) - hertz) < 20
         )
-
-
-def free_port() -> int:
-    """A UDP port that nobody has at the moment."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

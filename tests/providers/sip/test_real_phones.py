@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from beckon.bench import sipp
 from beckon.bench.place import free_port
@@ -14,8 +13,8 @@ from beckon.providers.sip.settings import DialSettings, TrunkSettings
 from beckon.telephony.switch import KeyPressed, Say
 from tests.kit.processes import dies_with_parent
 from tests.providers.sip.baresip import baresip
-from tests.providers.sip.conftest import open_settings, recorded, switchboard
-from tests.providers.sip.tones import channels, holes, stretches
+from tests.providers.sip.conftest import goes_on, open_settings, switchboard
+from tests.providers.sip.tones import channels, holes, longest, stretches
 
 
 async def test_a_courier_and_a_customer_with_baresip(tmp_path: Path):
@@ -34,7 +33,7 @@ async def test_a_courier_and_a_customer_with_baresip(tmp_path: Path):
                 await board.until(lambda: "hint done" in call.steps)
                 phone.press("4711#")
                 await board.until(lambda: "recording" in call.steps)
-                await recorded(board.switch.recordings_folder, 2.3)
+                await goes_on(board.switch.recordings_folder, 2.5)
                 phone.press("b")
                 await board.until(lambda: "recorded" in call.steps and not board.switch.legs)
                 heard_by_courier = phone.heard
@@ -98,11 +97,6 @@ async def test_a_courier_and_a_customer_with_sipp(tmp_path: Path):
     for side, hertz in ((left, 500.0), (right, 800.0)):
         begun, ended = longest(side, hertz)
         assert ended - begun > 12_000
-
-
-def longest(samples: NDArray[np.int16], hertz: float) -> tuple[int, int]:
-    """Where a tone is heard for the longest time: a phone of others may stutter on a busy machine."""
-    return max(stretches(samples, hertz), key=lambda stretch: stretch[1] - stretch[0])
 
 
 def tone(hertz: float) -> bytes:

@@ -57,7 +57,7 @@ class Stage:
         self.answers = answers
 
     async def until(self, holds: Callable[[], object]) -> None:
-        for _ in range(6_000):
+        for _ in range(30_000):
             if holds():
                 return
             await asyncio.sleep(0.01)

@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from beckon.bench.courier import Courier
+from beckon.bench.place import free_port
 from beckon.core.errors import Misconfigured, Refused
 from beckon.providers.sip.settings import DialSettings, PhoneSettings, SipSettings, TrunkSettings
 from beckon.telephony.switch import LegAnswered, LegEnded, LegOffered, SwitchEvent
 from tests.providers.sip.conftest import Board, open_settings, switchboard
-from tests.providers.sip.phone import SoftPhone, free_port
+from tests.providers.sip.phone import SoftPhone
 
 
 @pytest.fixture(scope="module")

@@ -44,6 +44,11 @@ def stretches(samples: NDArray[np.int16], hertz: float, window: int = 400) -> li
     return out
 
 
+def longest(samples: NDArray[np.int16], hertz: float) -> tuple[int, int]:
+    """Where a tone is heard for the longest time: a phone of others may stutter on a busy machine."""
+    return max(stretches(samples, hertz), key=lambda stretch: stretch[1] - stretch[0])
+
+
 def holes(samples: NDArray[np.int16], level: int = 200, shortest: int = 80) -> int:
     """How many stretches of 10 ms and more are silent."""
     quiet = np.abs(samples.astype(np.int32)) < level

@@ -107,7 +107,7 @@ def reply(body: bytes = b"{}", *, status: str = "200 OK", headers: str = "") -> 
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
 
 
-async def until(holds: Callable[[], object], seconds: float = 60) -> None:
+async def until(holds: Callable[[], object], seconds: float = 300) -> None:
     """Return as soon as this holds; fail when it does not in time."""
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110

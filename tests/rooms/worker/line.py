@@ -183,7 +183,7 @@ class Line:
 
     async def until(self, holds: Callable[[], Any], why: str = "") -> None:
         """Wait until something holds; fails the test when it never does."""
-        for _ in range(30_000):  # a minute: another process may have the machine
+        for _ in range(150_000):  # five minutes: another process may have the machine
             if holds():
                 return
             await asyncio.sleep(0.002)

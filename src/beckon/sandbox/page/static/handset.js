@@ -1,5 +1,7 @@
 // The customer's phone: which app is open, what is new, the browser over it.
 
+import { released } from "../web/js/pressed.js";
+
 const STAYS_MS = 8_000;
 const small = matchMedia("(max-width: 48rem)");
 
@@ -77,9 +79,15 @@ export class Handset {
     this.note.hidden = false;
     // On a phone that is in use it goes by itself; the count on the app stays.
     clearTimeout(this.fades);
-    if (this.awake) this.fades = setTimeout(() => (this.note.hidden = true), STAYS_MS);
+    if (this.awake) this.fades = setTimeout(() => this.fade(news.id), STAYS_MS);
     const dot = document.querySelector('.dock [data-show="customer"] .dock-dot');
     if (document.body.dataset.panel !== "customer") dot.hidden = false;
+  }
+
+  // Not under the finger that is just about to tap it.
+  async fade(id) {
+    await released();
+    if (this.told === id) this.note.hidden = true;
   }
 
   open(app) {
