@@ -167,4 +167,9 @@ async def test_the_team_looks_a_member_up_and_sees_the_page_change(
             await page.goto(counter.url + path)
             assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
             assert await page.evaluate(_CONTRAST) == [], path
+        await page.set_viewport_size({"width": 390, "height": 844})
+        await page.goto(f"{counter.url}/console/campaigns/two-kinds")
+        newest = "document.querySelector('svg .bars-issued').getBoundingClientRect()"
+        assert await page.evaluate(f"{newest}.right <= innerWidth"), "on a phone the newest days are in sight"
+        await page.goto(f"{counter.url}/console/members/{amanda.id}")
         await expect(page.get_by_role("heading", name="Forget this member")).to_have_count(0)

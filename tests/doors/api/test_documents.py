@@ -10,6 +10,7 @@ import pytest
 from beckon.doors.api.markdown import html
 from beckon.doors.api.pages import ERRORS
 from beckon.doors.api.table import OPERATIONS
+from beckon.journeys.journey import described, found
 from tests.doors.api.served import Served
 from tests.house.repository import PACKAGE, ROOT
 
@@ -105,6 +106,13 @@ def test_the_guide_names_every_operation():
     assert promised == {f"{one.method} {one.path}" for one in OPERATIONS}
 
 
+def test_a_page_of_docs_names_every_operation_that_a_journey_adds():
+    pages = "".join(page.read_text() for page in (ROOT / "docs").glob("*.md"))
+    every = {f"{one.method} {one.path}" for one in described(found())}
+    assert every
+    assert [one for one in every if f"`{one}`" not in pages] == []
+
+
 @pytest.mark.parametrize("path", ["/docs/api", "/docs/errors"])
 def test_a_document_is_a_page_without_scripts(served: Served, path: str):
     page = served.bare_client().get(path)
@@ -125,7 +133,7 @@ def test_the_page_of_errors_can_be_linked_to_by_code(served: Served):
 
 def test_the_page_of_the_api_has_every_operation(served: Served):
     text = served.bare_client().get("/docs/api").text
-    for one in OPERATIONS:
+    for one in (*OPERATIONS, *described(found())):
         assert f'id="{one.name}"' in text
         assert one.path in text
 

@@ -393,6 +393,8 @@ async def test_what_is_no_request_is_told_so(shop: Shop):
             answer = await shop.client.post(path, content=body)
             assert answer.status_code in (200, 400)
             assert answer.json()["status"] == "error"
+            shape = {"code", "message"} if path.startswith("/priv/") else {"code", "type", "message", "raw_message"}
+            assert set(answer.json()["errors"]) - {"field"} == shape
 
 
 async def test_who_guesses_codes_is_locked_out_and_let_in_again(shop: Shop):

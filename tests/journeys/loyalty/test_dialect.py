@@ -4,7 +4,12 @@ from typing import Any
 
 import pytest
 
-from tests.journeys.loyalty.shop import Shop
+from beckon.core.errors import Refused
+from beckon.journeys.loyalty_offers import asked
+from beckon.journeys.loyalty_offers.asking import Asking, mark_of
+from beckon.journeys.loyalty_offers.sessionm_words import from_uuid
+from beckon.store.changes import Changes
+from tests.journeys.loyalty.shop import DAY_MS, Shop
 
 SEND = "/api/2.0/send_transaction"
 USERS = "/priv/v1/apps/:api_key/users"
@@ -61,6 +66,28 @@ async def test_one_reference_for_many_users_gives_each_their_points_once(shop: S
     assert [await shop.points(user) for user in (ann, bob)] == [25 + 12, 25 + 15]
     refused = await shop.call("POST", path, deposit(ann, 13.0), status=400)
     assert refused["errors"]["code"] == "request_other"
+
+
+async def test_a_request_that_comes_again_after_its_answer_was_forgotten_is_told_so(shop: Shop):
+    """A till sends its backlog again: nothing is done twice, and it is not told to go on asking."""
+    user = await shop.sign_up()
+    parts = shop.beckon._for_journeys(shop.beckon._console())
+    given = asked.Points(member=from_uuid("mem", user["id"]), points=10)
+    given.mark = mark_of(given)
+
+    async def deposit(answer_s: float) -> dict[str, Any]:
+        asking = Asking(parts, answer_s)
+        return await asking.ask("fries", "loyalty.points_asked", given, source="till", id="again")
+
+    assert await deposit(60) == await deposit(60)
+    await shop.later(8 * DAY_MS)
+    changes = Changes()
+    changes.execute("DELETE FROM answers")
+    await shop.beckon.database.commit(changes)
+    with pytest.raises(Refused) as refused:
+        await deposit(0.05)
+    assert refused.value.code == "request.done_before"
+    assert await shop.points(user) == 25 + 10
 
 
 async def test_culture_says_the_language_of_names(shop: Shop):

@@ -88,7 +88,8 @@ async def test_the_seven_steps_are_as_the_golden_files_say(shop: Shop):
     assert "opted_in at sign-up" in str(contact[0])
     # 3. She looks at campaigns and offers, in three forms.
     await steps.step("3-campaigns", "GET", f"{app}/users/{user['id']}/campaigns")
-    by_external = await shop.call("GET", f"{app}/external/users/amanda-1/campaigns?external_id_type=crm", status=200)
+    # As the seed writes the route: without the id's type.
+    by_external = await shop.call("GET", f"{app}/external/users/amanda-1/campaigns", status=200)
     token = (await shop.call("POST", f"{app}/users/{user['id']}/auth_token", status=200))["auth_token"]
     by_token = await shop.call("GET", f"{app}/campaigns?auth_token={token}", status=200)
     by_id = await shop.call("GET", f"{app}/users/{user['id']}/campaigns", status=200)

@@ -117,7 +117,7 @@ class OfferToIssue(_Strict, frozen=True, kw_only=True):
 class Quantity(_Strict, frozen=True, kw_only=True):
     """How many are bought."""
 
-    quantity: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    quantity: Annotated[int, Meta(ge=1, le=asked.BUY_MAX)] = 1
 
 
 class OfferAct(_Strict, frozen=True, kw_only=True):

@@ -14,6 +14,8 @@ from beckon.journeys.loyalty_offers.sale import SaleAsked
 
 #: Members in one ``loyalty.members_asked``.
 MEMBERS_MAX = 500
+#: Offers of one kind in one ``loyalty.buy_asked``.
+BUY_MAX = 20
 #: Promo codes in one ``loyalty.codes_asked``.
 CODES_MAX = 5_000
 

@@ -13,6 +13,8 @@ from beckon.journeys.part import JourneyParts
 #: How long an answer may take, in seconds.
 ANSWER_S = 15.0
 REQUEST_ID_MAX = 200
+#: An event that was accepted longer ago than this is turned, or the server stands still.
+_UNDER_WAY_MS = 600_000
 _KINDS: dict[str, type[BeckonError]] = {
     "refused": Refused,
     "unavailable": Unavailable,
@@ -24,8 +26,9 @@ _KINDS: dict[str, type[BeckonError]] = {
 class Asking:
     """Asks the turn."""
 
-    def __init__(self, parts: JourneyParts) -> None:
+    def __init__(self, parts: JourneyParts, answer_s: float = ANSWER_S) -> None:
         self._parts = parts
+        self._answer_s = answer_s
 
     async def ask(
         self, workspace: str, type_: str, given: Any, *, source: str, id: str = "", subject: str | None = None
@@ -46,8 +49,11 @@ class Asking:
             data=given,
             subject=subject,
         )
-        answer = await self._parts.ask(event, ANSWER_S)
+        answer = await self._parts.ask(event, self._answer_s)
         if not isinstance(answer, dict):
+            if await self._long_ago(event):
+                why = "this request came before, longer ago than its answer is kept: what it did then stands"
+                raise Refused("request.done_before", why, field="request_id")
             raise Unavailable("loyalty.no_answer", "there was no answer in time; ask again with the same request id")
         if id and answer.get("mark", "") != given.mark:
             raise Refused("request.other", "this request id came before with other words", field="request_id")
@@ -55,6 +61,14 @@ class Asking:
         if error is not None:
             raise _KINDS.get(error["kind"], Refused)(error["code"], error["why"], field=error["field"])
         return answer
+
+    async def _long_ago(self, event: Event) -> bool:
+        """Whether the request came before, so that no answer is under way any more."""
+        rows = await self._parts.reader.fetch(
+            "SELECT accepted_ms FROM journal WHERE workspace = ? AND source = ? AND id = ?",
+            (event.workspace, event.source, event.id),
+        )
+        return bool(rows) and int(rows[0][0] or 0) < self._parts.clock.now_ms() - _UNDER_WAY_MS
 
 
 def mark_of(given: Any) -> str:

@@ -126,8 +126,8 @@ def buy_asked(desk: Desk, given: asked.Buy) -> dict[str, Any]:
     rule = desk.rules.offers.get(given.definition)
     if rule is None or rule.definition.price is None:
         raise Refused("store.unknown", "the rewards store does not sell this", field="offer")
-    if given.quantity < 1 or given.quantity > 20:
-        raise Refused("store.quantity", "one buys 1 to 20 at a time", field="quantity")
+    if not 1 <= given.quantity <= asked.BUY_MAX:
+        raise Refused("store.quantity", f"one buys 1 to {asked.BUY_MAX} at a time", field="quantity")
     if rule.definition.tiers and member.tier not in rule.definition.tiers:
         raise Refused("store.tier", "this is for members of another tier", field="offer")
     if desk.now_ms < rule.starts_ms:
