@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from twilio.request_validator import RequestValidator
 
 from beckon.core.errors import Misconfigured
 from beckon.starting import new_key
+from beckon.telephony.switch import SwitchOffer
 from tests.kit.switches import IN_MEMORY, until
 from tests.rooms.worker.stage import Line, line
 
@@ -70,10 +71,17 @@ class Store:
 
 
 @asynccontextmanager
-async def opened(url: str, folder: Path, *flows: str, records: bool = True) -> AsyncIterator[Store]:
+async def opened(
+    url: str,
+    folder: Path,
+    *flows: str,
+    records: bool = True,
+    more: str = PBX,
+    switches: Mapping[str, SwitchOffer] | None = IN_MEMORY,
+) -> AsyncIterator[Store]:
     files = {"scripts/courier.yaml": (FOLDER / "scripts" / "courier.yaml").read_text()}
     given = flows or ((FOLDER / "flows" / "courier-call.yaml").read_text(),)
-    async with line(url, folder, *given, files=files, more=PBX, switches=IN_MEMORY) as on:
+    async with line(url, folder, *given, files=files, more=more, switches=switches) as on:
         on.rests = False  # runs wait for what becomes of the calls
         transport = httpx.ASGITransport(on.beckon.app, client=("192.0.2.7", 5060))
         async with httpx.AsyncClient(transport=transport, base_url="http://pbx") as client:
