@@ -1,5 +1,6 @@
 """Couriers call the store, over UIS, jambonz, TwiML and our own switch: one flow decides, what fails is backed up."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -178,6 +179,41 @@ async def test_the_courier_story_over_our_own_switch(store: Store) -> None:
     assert finished.data["digits"] == {"order": "4711"}
     assert [one["what"] for one in finished.data["recordings"]] == ["conversation"]
     assert any(one["what"] == "was told" for one in finished.data["decisions"])
+
+
+async def test_a_run_goes_on_with_the_end_of_a_call_of_our_own_switch(store: Store) -> None:
+    switch = store.switchboard.switch
+    leg = switch.offer(COURIER, STORE)
+    await until(lambda: switch.commands("answer"))
+    await until(lambda: store.switchboard.quiet)
+    assert (await store.line.run()).status == "waiting"
+    switch.hang_up_by(leg)
+    await until(lambda: not store.switchboard.calls._tasks)
+    await store.line.quiet()
+    run = await store.line.run()
+    assert (run.status, run.history[-1].why) == ("stopped", "hung up")
+    assert await store.line.rows("SELECT run FROM waits") == []
+
+
+async def test_a_run_goes_on_with_a_reason_when_the_server_was_killed_during_the_call(store: Store) -> None:
+    switch, calls = store.switchboard.switch, store.switchboard.calls
+    leg = switch.offer(COURIER, STORE)
+    await until(lambda: switch.commands("answer"))
+    switch.press(leg, "4711#")
+    await until(lambda: switch.bridges)
+    await until(lambda: store.switchboard.quiet)
+    assert (await store.line.run()).status == "waiting"
+    for task in calls._tasks:
+        task.cancel()
+    await asyncio.wait(calls._tasks)
+    await store.line.crash()
+    await store.line.open()
+    await store.line.quiet()
+    [finished] = await store.line.events("call.finished")
+    assert (finished.data["outcome"], finished.data["why"]) == ("failed", "the server ended during the call")
+    run = await store.line.run()
+    assert (run.status, run.history[-1].why) == ("stopped", "failed")
+    assert await store.line.rows("SELECT run FROM waits") == []
 
 
 SILENT = "flow: silent\non: call.asked\nkey: '{{ event.data.session }}'\nsteps: [ { stop: silent } ]\n"
