@@ -307,7 +307,7 @@ class CallPlayer extends HTMLElement {
 
 // A wide script begins where the call does, not at its left edge.
 for (const drawing of document.querySelectorAll(".drawing")) {
-  const first = drawing.querySelector("svg text");
+  const first = drawing.querySelector(".bf-pill text");
   if (!first) continue;
   const box = first.getBoundingClientRect();
   const shown = drawing.getBoundingClientRect();
