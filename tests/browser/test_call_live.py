@@ -5,6 +5,7 @@ from pathlib import Path
 from playwright.async_api import Page, expect
 
 from beckon.web.sessions import COOKIE
+from tests.journeys.test_calls import FOLDER
 from tests.journeys.test_calls_kept import ANN, DESK, STORE, begun, desk, over, rows, switch_of
 from tests.kit.switches import until
 from tests.kit.team import at_desk, served, two_voices
@@ -36,3 +37,18 @@ async def test_a_call_under_way_is_followed_step_by_step(tmp_path: Path, page: P
         await over(on)
         await expect(page.locator(".page-head")).to_contain_text("Connected")
         await expect(page.locator("call-player[data-ready]")).to_be_visible()
+
+
+async def test_a_wide_script_is_seen_from_where_the_call_begins(tmp_path: Path, page: Page) -> None:
+    script = (FOLDER / "scripts" / "courier.yaml").read_text().replace("call: courier", "call: desk")
+    async with (
+        desk(f"sqlite:///{tmp_path}/db", tmp_path, script=script) as on,
+        at_desk(on.beckon) as owner,
+        served(on.beckon) as url,
+    ):
+        await page.context.add_cookies([{"name": COOKIE, "value": owner.token, "url": url}])
+        await page.goto(f"{url}/console/calls/scripts")
+        await expect(page.get_by_role("link", name="desk")).to_have_attribute("aria-current", "page")
+        await expect(page.locator(".drawing").get_by_text("a call", exact=True)).to_be_in_viewport()
+        assert await page.locator(".drawing").evaluate("it => it.scrollWidth > it.clientWidth"), "it is wide"
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, ViewportSize, expect
 
 from beckon.core.clock import VirtualClock
 from beckon.demo import staged
@@ -55,3 +55,29 @@ async def test_a_phone_shows_all_of_it_part_by_part(address: str, phone: Page) -
     await phone.get_by_role("button", name="Call the store").tap()
     await expect(phone.get_by_role("button", name="Hang up")).to_be_visible()
     assert await phone.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+#: The newest line of the caller's phone, and the box that it stands in.
+INSIDE = """() => {
+  const box = document.querySelector('[data-region="app-calls"] > .said-lines');
+  const line = box.lastElementChild;
+  line.classList.add("is-heard");
+  const [outer, inner] = [box.getBoundingClientRect(), line.getBoundingClientRect()];
+  const within = inner.right <= outer.right && inner.bottom <= outer.bottom + 1;
+  return within && getComputedStyle(line).outlineStyle === "none"
+    && (box.scrollHeight <= box.clientHeight || getComputedStyle(box).overflowY === "auto");
+}"""
+
+
+@pytest.mark.parametrize("size", [{"width": 1280, "height": 900}, {"width": 390, "height": 844}])
+async def test_what_is_said_is_seen_whole(address: str, page: Page, size: ViewportSize) -> None:
+    await page.set_viewport_size(size)
+    await page.goto(f"{address}/?scene=calls")
+    if size["width"] < 600:
+        await page.get_by_role("button", name="Phone", exact=True).first.click()
+    await page.get_by_role("button", name="Call the store").click()
+    await expect(page.locator('[data-region="app-calls"]')).to_contain_text("order number", timeout=SPOKEN_MS)
+    for key in "1#":
+        await page.get_by_role("group", name="Keys").get_by_role("button", name=key, exact=True).click()
+    await expect(page.locator('[data-region="app-calls"]')).to_contain_text("no such order", timeout=SPOKEN_MS)
+    await page.wait_for_function(INSIDE)

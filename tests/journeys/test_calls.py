@@ -1,10 +1,11 @@
 """Couriers call the store, over UIS, jambonz, TwiML and our own switch: one flow decides, what fails is backed up."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from twilio.request_validator import RequestValidator
 
 from beckon.core.errors import Misconfigured
 from beckon.starting import new_key
+from beckon.telephony.switch import SwitchOffer
 from tests.kit.switches import IN_MEMORY, until
 from tests.rooms.worker.stage import Line, line
 
@@ -70,10 +72,17 @@ class Store:
 
 
 @asynccontextmanager
-async def opened(url: str, folder: Path, *flows: str, records: bool = True) -> AsyncIterator[Store]:
+async def opened(
+    url: str,
+    folder: Path,
+    *flows: str,
+    records: bool = True,
+    more: str = PBX,
+    switches: Mapping[str, SwitchOffer] | None = IN_MEMORY,
+) -> AsyncIterator[Store]:
     files = {"scripts/courier.yaml": (FOLDER / "scripts" / "courier.yaml").read_text()}
     given = flows or ((FOLDER / "flows" / "courier-call.yaml").read_text(),)
-    async with line(url, folder, *given, files=files, more=PBX, switches=IN_MEMORY) as on:
+    async with line(url, folder, *given, files=files, more=more, switches=switches) as on:
         on.rests = False  # runs wait for what becomes of the calls
         transport = httpx.ASGITransport(on.beckon.app, client=("192.0.2.7", 5060))
         async with httpx.AsyncClient(transport=transport, base_url="http://pbx") as client:
@@ -170,6 +179,41 @@ async def test_the_courier_story_over_our_own_switch(store: Store) -> None:
     assert finished.data["digits"] == {"order": "4711"}
     assert [one["what"] for one in finished.data["recordings"]] == ["conversation"]
     assert any(one["what"] == "was told" for one in finished.data["decisions"])
+
+
+async def test_a_run_goes_on_with_the_end_of_a_call_of_our_own_switch(store: Store) -> None:
+    switch = store.switchboard.switch
+    leg = switch.offer(COURIER, STORE)
+    await until(lambda: switch.commands("answer"))
+    await until(lambda: store.switchboard.quiet)
+    assert (await store.line.run()).status == "waiting"
+    switch.hang_up_by(leg)
+    await until(lambda: not store.switchboard.calls._tasks)
+    await store.line.quiet()
+    run = await store.line.run()
+    assert (run.status, run.history[-1].why) == ("stopped", "hung up")
+    assert await store.line.rows("SELECT run FROM waits") == []
+
+
+async def test_a_run_goes_on_with_a_reason_when_the_server_was_killed_during_the_call(store: Store) -> None:
+    switch, calls = store.switchboard.switch, store.switchboard.calls
+    leg = switch.offer(COURIER, STORE)
+    await until(lambda: switch.commands("answer"))
+    switch.press(leg, "4711#")
+    await until(lambda: switch.bridges)
+    await until(lambda: store.switchboard.quiet)
+    assert (await store.line.run()).status == "waiting"
+    for task in calls._tasks:
+        task.cancel()
+    await asyncio.wait(calls._tasks)
+    await store.line.crash()
+    await store.line.open()
+    await store.line.quiet()
+    [finished] = await store.line.events("call.finished")
+    assert (finished.data["outcome"], finished.data["why"]) == ("failed", "the server ended during the call")
+    run = await store.line.run()
+    assert (run.status, run.history[-1].why) == ("stopped", "failed")
+    assert await store.line.rows("SELECT run FROM waits") == []
 
 
 SILENT = "flow: silent\non: call.asked\nkey: '{{ event.data.session }}'\nsteps: [ { stop: silent } ]\n"

@@ -47,6 +47,17 @@ async def test_the_list_and_the_call_with_its_path(called: tuple[Line, Desk, str
     assert "<html" not in players.text
 
 
+async def test_the_scripts_are_drawn_and_say_which_numbers_have_them(called: tuple[Line, Desk, str]) -> None:
+    _, owner, id_ = called
+    page = (await owner.get("/console/calls/scripts")).text
+    for words in ("<svg", "Your order, please.", "+32 2 123 45 67", 'aria-current="page"><b>desk</b>'):
+        assert words in page
+    assert (await owner.get("/console/calls/scripts?name=desk")).status_code == 200
+    assert (await owner.get("/console/calls/scripts?name=nowhere")).status_code == 404
+    assert "/console/calls/scripts?name=desk" in (await owner.get(f"/console/calls/{id_}")).text
+    assert "/console/calls/scripts" in (await owner.get("/console/calls")).text
+
+
 async def test_a_call_under_way_shows_where_it_stands(tmp_path: Path) -> None:
     async with desk(f"sqlite:///{tmp_path}/db", tmp_path) as on, at_desk(on.beckon) as owner:
         switch = switch_of(on)

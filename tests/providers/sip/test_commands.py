@@ -11,6 +11,7 @@ from beckon.bench.courier import Call, Courier
 from beckon.core.errors import BeckonError, Misconfigured, Refused, Unsupported
 from beckon.providers.sip.media.g711 import decode
 from beckon.providers.sip.media.ports import open_pair
+from beckon.providers.sip.settings import PhoneSettings
 from beckon.telephony.switch import (
     File,
     KeyPressed,
@@ -397,3 +398,22 @@ def is_speech(file: Path) -> bool:
     heard = np.array(decode(file.read_bytes(), 0), dtype=np.float64)
     spectrum = np.abs(np.fft.rfft(heard[:RATE] if len(heard) > RATE else heard))
     return bool((spectrum > spectrum.max() / 10).sum() > 20)
+
+
+async def test_a_registered_phone_is_called_by_its_number_too(tmp_path: Path):
+    phones = {"ann": PhoneSettings(password="secret", number="+32 2 555 01 01")}
+    async with switchboard(open_settings(phones=phones), tmp_path / "voice") as board:
+        with pytest.raises(Refused) as refused:
+            await board.switch.dial("leg-1", "+3225550101")
+        assert refused.value.code == "call.no_route", "nobody has registered, and no trunk carries it"
+        async with SoftPhone("ann", board.port, password="secret") as phone:
+            assert (await phone.register()).status == 200
+            await board.until(lambda: "ann" in board.switch.registered)
+            await board.switch.dial("leg-2", "+3225550101", caller_id="+3225551000")
+            invite = await phone.ring()
+            assert "+3225551000" in invite.headers["from"]
+            await board.switch.hang_up("leg-2")
+            phone.grant(await phone.request("CANCEL"))
+            phone.reply(invite, 487, "Request Terminated")
+            await phone.request("ACK")
+            await board.until(lambda: not board.switch.legs)

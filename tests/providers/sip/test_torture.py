@@ -342,9 +342,7 @@ def mangled(message: bytes, chance: random.Random) -> bytes:
         elif kind == 2:
             out[at:at] = chance.randbytes(chance.randrange(1, 20))
         elif kind == 3:
-            out[at:at] = chance.choice(
-                [b"\xff\xfe", b"\xc3", b"\0", b"%", b"<", b'"', b";", b"\r\n", b"\r\n\r\n", b","]
-            )
+            out[at:at] = chance.choice(BREAKERS)
         elif kind == 4:
             del out[at:]
         elif kind == 5:

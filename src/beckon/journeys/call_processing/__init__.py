@@ -33,5 +33,5 @@ JOURNEY = Journey(
     bubbles={"call": "call_processing/bubble.html"},
     answers={"call.asked": frozenset(NAMES)},
     routes=lambda parts: [*Prototype(parts, ANSWERING).routes(), *routes(parts, ANSWERING), *pages.routes(parts)],
-    rail=(Rail("/console/calls", "phone", "Calls"),),
+    rail=(Rail("/console/calls", "call", "Calls"),),
 )

@@ -70,6 +70,7 @@ def routes(parts: JourneyParts) -> Sequence[BaseRoute]:
     one, sound = "/console/calls/{call}", "/console/calls/{call}/recordings/{recording}"
     reading = {
         "/console/calls": desk.show_list,
+        "/console/calls/scripts": desk.scripts,
         one: desk.show,
         f"{one}/player": desk.player,
         f"{sound}/audio": listening.audio,
@@ -108,6 +109,25 @@ class _Desk:
             more="/console/calls?" + urlencode({**kept, "after": f"{last[2]}.{last[0]}"}) if last else "",
         )
 
+    async def scripts(self, visit: Visit) -> Response:
+        """The workspace's call scripts, one of them drawn, and the numbers that have them."""
+        library = self._parts.workspaces.get(visit.workspace)
+        scripts = dict(sorted(library.scripts.items())) if library is not None else {}
+        numbers = library.settings.telephony.numbers if library is not None else {}
+        name = visit.query("name", 80) or next(iter(scripts), "")
+        if name and name not in scripts:
+            return await visit.missing("script")
+        script = scripts.get(name)
+        return await visit.show(
+            "call_processing/scripts.html",
+            title="Call scripts",
+            scripts=scripts.values(),
+            script=script,
+            numbers={one: [number for number, of in numbers.items() if of == one] for one in scripts},
+            all_numbers=len(numbers) == 1,
+            drawing=for_both(lambda room: draw(script, room=room)) if script is not None else None,
+        )
+
     async def show(self, visit: Visit) -> Response:
         """One call."""
         found = await self._found(visit)
@@ -133,6 +153,7 @@ class _Desk:
             length=length(seconds_of(record)),
             roles=_ROLES,
             drawing=_drawing(script, record, live.pointer if live is not None else ""),
+            script_here=script is not None and self._has(visit, record.script),
             step_names={path: step.name for path, step in script.by_path.items() if step.name} if script else {},
             heard=await _heard(visit, record),
             may_listen=may_listen(self._parts, visit),
@@ -232,6 +253,10 @@ class _Desk:
         library = self._parts.workspaces.get(visit.workspace)
         channel = library.channels.get("voice") if library is not None else None
         return channel.caller.live(call) if isinstance(channel, VoiceChannel) else None
+
+    def _has(self, visit: Visit, script: str) -> bool:
+        library = self._parts.workspaces.get(visit.workspace)
+        return library is not None and script in library.scripts
 
     async def _script(self, visit: Visit, record: CallRecord) -> Script | None:
         """The script as it was; None where that version is not here."""

@@ -40,6 +40,11 @@ class Floor:
         self.registered: dict[str, wire.Registered] = {}
         self._clock = clock
         self._listener = listener
+        #: user → number, of phones that have one
+        self._numbers: dict[str, str] = {}
+        for user, phone in given.phones.items():
+            with suppress(Refused):
+                self._numbers[user] = self.plan.number(phone.number)
         self._spent = Path(given.folder) / "spent.json"
 
     def now(self) -> int:
@@ -80,6 +85,16 @@ class Floor:
         if not leg.inbound or leg.stage not in ("offered", "ringing"):
             raise Refused("call.stage", "Only a leg that was offered and is not answered can be answered or refused.")
         return leg
+
+    def phone_of(self, to: str) -> str:
+        """The phone that is called by its user's name, or by its number while it is registered; empty: none of ours."""
+        if to in self.settings.phones:
+            return to
+        try:
+            number = self.plan.number(to)
+        except Refused:
+            return ""
+        return next((user for user in self.registered if self._numbers.get(user) == number), "")
 
     # Media.
 

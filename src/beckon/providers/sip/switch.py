@@ -6,6 +6,7 @@ starts another.
 """
 
 import asyncio
+import logging
 from pathlib import Path
 
 from beckon.core.clock import Clock
@@ -32,6 +33,8 @@ from beckon.telephony.switch import (
     SwitchDown,
     SwitchUp,
 )
+
+_log = logging.getLogger(__name__)
 
 _REJECT_MIN, _REJECT_MAX = 300, 699
 
@@ -73,6 +76,8 @@ class SipSwitch:
         except BaseException:
             await self.close()
             raise
+        where = f"{self._settings.host}:{self.port}"
+        _log.info("SIP at %s (UDP), audio at %d to %d", where, self._settings.rtp_first, self._settings.rtp_last)
         floor.tell(SwitchUp(at_ms=floor.now()))
 
     async def close(self) -> None:
@@ -212,10 +217,8 @@ class SipSwitch:
             raise Refused("call.id", f"There is a leg {leg} already.")
         if len(floor.legs) >= self._settings.legs_max:
             raise Unavailable("call.full", f"The switch has {self._settings.legs_max} legs, which is its limit.")
-        phone, trunk, rate = "", "", None
-        if to in self._settings.phones and not via:
-            phone = to
-        else:
+        phone, trunk, rate = ("" if via else floor.phone_of(to)), "", None
+        if not phone:
             to = floor.plan.number(to)
             trunk = floor.plan.trunk(to, via)
             rate = floor.plan.begin(to, floor.now())

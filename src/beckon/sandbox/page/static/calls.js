@@ -5,16 +5,16 @@ import { $, $$, act, begin, handset } from "./demo.js";
 const played = new Set();
 const queue = [];
 let playing = null;
+let heard = "";
 
 // What the caller's phone hears is heard here too, one after the other; a browser that may not play sound shows it only.
 function next() {
   if (playing || !queue.length) return;
   const { id, url } = queue.shift();
   playing = new Audio(url);
-  const line = document.getElementById(id);
-  line?.classList.add("is-heard");
+  light(id);
   const over = () => {
-    line?.classList.remove("is-heard");
+    light("");
     playing = null;
     next();
   };
@@ -23,18 +23,39 @@ function next() {
   playing.play().catch(over);
 }
 
+// The line that is spoken now; the page may put it there anew meanwhile.
+function light(id) {
+  heard = id;
+  for (const line of $$(".is-heard")) if (line.id !== id) line.classList.remove("is-heard");
+  if (id) document.getElementById(id)?.classList.add("is-heard");
+}
+
 function silence() {
+  light("");
   queue.length = 0;
   playing?.pause();
   playing = null;
 }
 
 let inCall = false;
+let newest;
+let above = 0;
+
+// Whoever scrolled back stays there when the page is put there anew.
+document.addEventListener("scroll", (event) => {
+  if (event.target.matches?.(".said-lines")) above = event.target.scrollTop;
+}, { capture: true, passive: true });
 
 function shown() {
   const calls = Boolean($("[data-end]"));
   if (inCall && !calls) silence();
   inCall = calls;
+  light(heard);
+  const said = $('[data-region="app-calls"] > .said-lines');
+  if (said && said.lastElementChild?.id !== newest) {
+    newest = said.lastElementChild?.id;
+    said.scrollTop = said.scrollHeight;
+  } else if (said) said.scrollTop = above;
   for (const line of $$("[data-say]")) {
     if (played.has(line.id)) continue;
     played.add(line.id);
