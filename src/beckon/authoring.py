@@ -25,7 +25,7 @@ from beckon.telephony import script_check as calling
 from beckon.telephony.script_reading import parse_script
 from beckon.telephony.script_trial import run_trial as play_script
 from beckon.telephony.script_trial import script_of
-from beckon.workspaces import OWN_TYPES, Library, read_settings
+from beckon.workspaces import OWN_TYPES, Library, read_settings, text_of
 
 
 def facts_of(library: Library) -> checking.Library:
@@ -78,7 +78,7 @@ def check_folder(folder: Path) -> list[str]:
     templates: dict[str, Template] = {}
     for file in sorted(folder.glob("templates/*.yaml")):
         try:
-            template = parse_template(file.read_text(encoding="utf-8"), file=str(file))
+            template = parse_template(text_of(file), file=str(file))
         except TemplateProblems as error:
             problems += [str(problem) for problem in error.problems]
         else:
@@ -89,16 +89,16 @@ def check_folder(folder: Path) -> list[str]:
     }
     for file in sorted(folder.glob("schemas/*.json")):
         try:
-            event_types[file.stem] = json.loads(file.read_text(encoding="utf-8"))
+            event_types[file.stem] = json.loads(text_of(file))
         except ValueError as error:
             problems.append(f"{file}: no JSON: {error} [schema.json]")
     for kind in [kind for journey in found_journeys().values() for kind in journey.kinds]:
         for file in sorted(folder.glob(kind.pattern)):
             try:
-                kind.parse(file.read_text(encoding="utf-8"))
+                kind.parse(text_of(file))
             except Problems as error:
                 problems += [str(msgspec.structs.replace(problem, file=str(file))) for problem in error.problems]
-    texts = {file: file.read_text(encoding="utf-8") for file in sorted(folder.glob("flows/*.yaml"))}
+    texts = {file: text_of(file) for file in sorted(folder.glob("flows/*.yaml"))}
     for text in texts.values():
         for type_ in _types_in(text):
             event_types.setdefault(type_, None)
@@ -130,8 +130,8 @@ def _acts_in(folder: Path) -> Iterator[str]:
     the server starts."""
     for file in sorted(folder.glob("steps/*.py")):
         try:
-            tree = ast.parse(file.read_text(encoding="utf-8"))
-        except (SyntaxError, ValueError):
+            tree = ast.parse(text_of(file))
+        except (SyntaxError, ValueError, Misconfigured):
             continue
         for node in ast.walk(tree):
             if isinstance(node, ast.AsyncFunctionDef):
@@ -173,7 +173,7 @@ def check_scripts(folder: Path) -> list[str]:
     return [
         str(problem)
         for file in sorted(folder.glob("scripts/*.yaml"))
-        for problem in calling.check_text(file.read_text(encoding="utf-8"), library, file=str(file))
+        for problem in calling.check_text(text_of(file), library, file=str(file))
     ]
 
 
@@ -181,10 +181,10 @@ def try_scripts(folder: Path) -> Iterator[Trial]:
     """Play every trial of a folder's ``script_tests/*.yaml``. Raises ``ScriptProblems``."""
     scripts = {}
     for file in sorted(folder.glob("scripts/*.yaml")):
-        script = parse_script(file.read_text(encoding="utf-8"), file=str(file))
+        script = parse_script(text_of(file), file=str(file))
         scripts[script.name] = script
     for file in sorted(folder.glob("script_tests/*.yaml")):
-        text = file.read_text(encoding="utf-8")
+        text = text_of(file)
         name = script_of(text, file=str(file)) or file.stem
         if name not in scripts:
             raise Misconfigured("script.unknown", f"{file} tests the script {name!r}; there is none")
@@ -194,11 +194,9 @@ def try_scripts(folder: Path) -> Iterator[Trial]:
 
 def try_folder(folder: Path) -> Iterator[Trial]:
     """Play every trial of a folder's ``tests/*.yaml`` on a virtual clock. Raises ``FlowProblems``."""
-    flows = [
-        parse_flow(file.read_text(encoding="utf-8"), file=str(file)) for file in sorted(folder.glob("flows/*.yaml"))
-    ]
+    flows = [parse_flow(text_of(file), file=str(file)) for file in sorted(folder.glob("flows/*.yaml"))]
     zone = read_settings(folder, without_secrets=True).time_zone
     for file in sorted(folder.glob("tests/*.yaml")):
-        text = file.read_text(encoding="utf-8")
+        text = text_of(file)
         for trial in run_trial(flows, text, file=str(file), zone=zone).trials:
             yield msgspec.structs.replace(trial, name=f"{file.name}: {trial.name}")

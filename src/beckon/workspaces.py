@@ -222,7 +222,7 @@ def read_settings(folder: Path, *, without_secrets: bool = False) -> WorkspaceSe
             f"{folder} has no beckon.yaml; run: beckon init {folder}, or set BECKON_WORKSPACE to the right one",
         )
     try:
-        fields = read_yaml(_text(file)).value
+        fields = read_yaml(text_of(file)).value
     except YamlProblem as error:
         raise Misconfigured("workspace.yaml", f"{file}, line {error.line}: {error.why}") from error
     try:
@@ -388,7 +388,7 @@ def _definitions(folder: Path, kinds: Sequence[DefinitionKind]) -> dict[tuple[st
         if len(files) > _FILES_MAX:
             raise Misconfigured("workspace.files", f"{folder}: more than {_FILES_MAX} files of {pattern}")
         for file in files:
-            text = _text(file)
+            text = text_of(file)
             name = file.stem
             if kind != "schema":
                 with suppress(YamlProblem, KeyError, TypeError):  # the parser says it better
@@ -401,7 +401,8 @@ def _definitions(folder: Path, kinds: Sequence[DefinitionKind]) -> dict[tuple[st
     return found
 
 
-def _text(file: Path) -> str:
+def text_of(file: Path) -> str:
+    """What stands in a workspace's file. Raises ``Misconfigured`` for one that is too large, or no UTF-8."""
     if file.stat().st_size > _FILE_SIZE_BYTES_MAX:
         raise Misconfigured("workspace.file_size", f"{file} is larger than {_FILE_SIZE_BYTES_MAX} bytes")
     try:
