@@ -1,5 +1,6 @@
 """Authoring: what the commands, the API and the console say about a workspace's flows before they run."""
 
+import ast
 import json
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -24,7 +25,7 @@ from beckon.telephony import script_check as calling
 from beckon.telephony.script_reading import parse_script
 from beckon.telephony.script_trial import run_trial as play_script
 from beckon.telephony.script_trial import script_of
-from beckon.workspaces import Library, read_settings
+from beckon.workspaces import OWN_TYPES, Library, read_settings, text_of
 
 
 def facts_of(library: Library) -> checking.Library:
@@ -47,7 +48,7 @@ def facts(
     settings: WorkspaceSettings,
     templates: Mapping[str, Template],
     event_types: Mapping[str, Any],
-    acts: frozenset[str],
+    acts: frozenset[str] | None,
     channels: tuple[str, ...] | None,
 ) -> checking.Library:
     """What the checker must know."""
@@ -65,17 +66,19 @@ def facts(
         secrets=frozenset(settings.secrets),
         answers={type_: names for journey in found_journeys().values() for type_, names in journey.answers.items()},
         channels=channels or None,
+        known_channels=known_channels(),
+        own_types=(*OWN_TYPES, *(type_ for journey in found_journeys().values() for type_ in journey.own_types)),
     )
 
 
 def check_folder(folder: Path) -> list[str]:
     """Everything that is wrong with a folder's flows and templates, one line each; empty: nothing."""
-    settings = read_settings(folder)
+    settings = read_settings(folder, without_secrets=True)
     problems = [f"{folder / 'beckon.yaml'}: {why} [flow.unknown_channel]" for why in strange_channels(settings)]
     templates: dict[str, Template] = {}
     for file in sorted(folder.glob("templates/*.yaml")):
         try:
-            template = parse_template(file.read_text(encoding="utf-8"), file=str(file))
+            template = parse_template(text_of(file), file=str(file))
         except TemplateProblems as error:
             problems += [str(problem) for problem in error.problems]
         else:
@@ -86,29 +89,58 @@ def check_folder(folder: Path) -> list[str]:
     }
     for file in sorted(folder.glob("schemas/*.json")):
         try:
-            event_types[file.stem] = json.loads(file.read_text(encoding="utf-8"))
+            event_types[file.stem] = json.loads(text_of(file))
         except ValueError as error:
             problems.append(f"{file}: no JSON: {error} [schema.json]")
     for kind in [kind for journey in found_journeys().values() for kind in journey.kinds]:
         for file in sorted(folder.glob(kind.pattern)):
             try:
-                kind.parse(file.read_text(encoding="utf-8"))
+                kind.parse(text_of(file))
             except Problems as error:
                 problems += [str(msgspec.structs.replace(problem, file=str(file))) for problem in error.problems]
-    texts = {file: file.read_text(encoding="utf-8") for file in sorted(folder.glob("flows/*.yaml"))}
+    texts = {file: text_of(file) for file in sorted(folder.glob("flows/*.yaml"))}
     for text in texts.values():
         for type_ in _types_in(text):
             event_types.setdefault(type_, None)
-    library = facts(settings=settings, templates=templates, event_types=event_types, acts=frozenset(), channels=None)
-    library = msgspec.structs.replace(library, acts=None)
+    acts = frozenset(_acts_in(folder)).union(*(journey.act_names for journey in found_journeys().values()))
+    library = facts(
+        settings=settings, templates=templates, event_types=event_types, acts=acts, channels=_carried(settings)
+    )
     for file, text in texts.items():
         problems += [str(problem) for problem in checking.check_text(text, library, file=str(file))]
     return problems
 
 
+def known_channels() -> frozenset[str]:
+    """The channels that there are."""
+    return frozenset((*LABELS, *(provider.channel for provider in found_providers().values())))
+
+
+def _carried(settings: WorkspaceSettings) -> tuple[str, ...] | None:
+    """The channels of the workspace's order that have an account; None where there is none yet."""
+    providers = found_providers()
+    carried = {providers[name].channel for name in settings.providers if name in providers}
+    if settings.telephony.switch:
+        carried.add("voice")
+    return tuple(name for name in settings.channels if name in carried) or None
+
+
+def _acts_in(folder: Path) -> Iterator[str]:
+    """The Python steps of a folder, read without running any of it: ``file.function``. What can't be read is said when
+    the server starts."""
+    for file in sorted(folder.glob("steps/*.py")):
+        try:
+            tree = ast.parse(text_of(file))
+        except (SyntaxError, ValueError, Misconfigured):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.AsyncFunctionDef):
+                yield f"{file.stem}.{node.name}"
+
+
 def strange_channels(settings: WorkspaceSettings, carried: Collection[str] = ()) -> Iterator[str]:
     """A sentence for each channel of the workspace's order that nobody could carry, beside those ``carried``."""
-    known = {*LABELS, *carried, *(provider.channel for provider in found_providers().values())}
+    known = {*known_channels(), *carried}
     for name in settings.channels:
         if name not in known:
             yield f"channels: there is no channel {name!r}{closest(name, known)}"
@@ -131,7 +163,7 @@ def _emitted(flow: Flow) -> Iterator[str]:
 
 def check_scripts(folder: Path) -> list[str]:
     """Everything that is wrong with a folder's call scripts, one line each; empty: nothing."""
-    settings = read_settings(folder)
+    settings = read_settings(folder, without_secrets=True)
     prompts = folder / "prompts"
     library = calling.Library(
         secrets=frozenset(settings.secrets),
@@ -141,7 +173,7 @@ def check_scripts(folder: Path) -> list[str]:
     return [
         str(problem)
         for file in sorted(folder.glob("scripts/*.yaml"))
-        for problem in calling.check_text(file.read_text(encoding="utf-8"), library, file=str(file))
+        for problem in calling.check_text(text_of(file), library, file=str(file))
     ]
 
 
@@ -149,10 +181,10 @@ def try_scripts(folder: Path) -> Iterator[Trial]:
     """Play every trial of a folder's ``script_tests/*.yaml``. Raises ``ScriptProblems``."""
     scripts = {}
     for file in sorted(folder.glob("scripts/*.yaml")):
-        script = parse_script(file.read_text(encoding="utf-8"), file=str(file))
+        script = parse_script(text_of(file), file=str(file))
         scripts[script.name] = script
     for file in sorted(folder.glob("script_tests/*.yaml")):
-        text = file.read_text(encoding="utf-8")
+        text = text_of(file)
         name = script_of(text, file=str(file)) or file.stem
         if name not in scripts:
             raise Misconfigured("script.unknown", f"{file} tests the script {name!r}; there is none")
@@ -162,11 +194,9 @@ def try_scripts(folder: Path) -> Iterator[Trial]:
 
 def try_folder(folder: Path) -> Iterator[Trial]:
     """Play every trial of a folder's ``tests/*.yaml`` on a virtual clock. Raises ``FlowProblems``."""
-    flows = [
-        parse_flow(file.read_text(encoding="utf-8"), file=str(file)) for file in sorted(folder.glob("flows/*.yaml"))
-    ]
-    zone = read_settings(folder).time_zone
+    flows = [parse_flow(text_of(file), file=str(file)) for file in sorted(folder.glob("flows/*.yaml"))]
+    zone = read_settings(folder, without_secrets=True).time_zone
     for file in sorted(folder.glob("tests/*.yaml")):
-        text = file.read_text(encoding="utf-8")
+        text = text_of(file)
         for trial in run_trial(flows, text, file=str(file), zone=zone).trials:
             yield msgspec.structs.replace(trial, name=f"{file.name}: {trial.name}")

@@ -250,8 +250,9 @@ def flow_draw(file: Path, output: Path | None) -> None:
     """Draw a flow as SVG."""
     from beckon.flows.definition import parse_flow
     from beckon.flows.diagram import draw
+    from beckon.workspaces import text_of
 
-    _put_out(draw(parse_flow(file.read_text(encoding="utf-8"), file=str(file))), output)
+    _put_out(draw(parse_flow(text_of(file), file=str(file))), output)
 
 
 @flow.command("schema")
@@ -298,8 +299,9 @@ def script_draw(file: Path, output: Path | None) -> None:
     """Draw a call script as SVG."""
     from beckon.telephony.script_drawing import draw
     from beckon.telephony.script_reading import parse_script
+    from beckon.workspaces import text_of
 
-    _put_out(draw(parse_script(file.read_text(encoding="utf-8"), file=str(file))), output)
+    _put_out(draw(parse_script(text_of(file), file=str(file))), output)
 
 
 @script.command("schema")
@@ -461,6 +463,11 @@ def main() -> None:
         sys.exit(2)
     except BeckonError as error:
         click.echo(f"beckon: {error}", err=True)
+        sys.exit(2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        click.echo(f"beckon: {error.filename}: {error.strerror}", err=True)
         sys.exit(2)
 
 

@@ -145,6 +145,10 @@ class Library:
         """Whether an event type is known: by a schema, or because a flow begins with it or waits for it."""
         return type_ in self.schemas or type_ in self._on or type_ in self.shapes
 
+    def types(self) -> frozenset[str]:
+        """The event types that are known."""
+        return frozenset((*self.schemas, *self._on, *self.shapes))
+
     def take(self, kind: str, name: str, text: str) -> None:
         """Use this text from now on. Raises the parser's problems, or ``Misconfigured``."""
         self.taken += 1
@@ -206,8 +210,11 @@ class Workspaces:
         self._libraries[library.workspace] = library
 
 
-def read_settings(folder: Path) -> WorkspaceSettings:
-    """Read ``beckon.yaml``; secrets written ``{env: NAME}`` come from the environment. Raises ``Misconfigured``."""
+def read_settings(folder: Path, *, without_secrets: bool = False) -> WorkspaceSettings:
+    """Read ``beckon.yaml``; secrets written ``{env: NAME}`` come from the environment. Raises ``Misconfigured``.
+
+    ``without_secrets``: those that are not set are left empty, as for a check where nobody knows them.
+    """
     file = folder / "beckon.yaml"
     if not file.exists():
         raise Misconfigured(
@@ -215,11 +222,11 @@ def read_settings(folder: Path) -> WorkspaceSettings:
             f"{folder} has no beckon.yaml; run: beckon init {folder}, or set BECKON_WORKSPACE to the right one",
         )
     try:
-        fields = read_yaml(_text(file)).value
+        fields = read_yaml(text_of(file)).value
     except YamlProblem as error:
         raise Misconfigured("workspace.yaml", f"{file}, line {error.line}: {error.why}") from error
     try:
-        return settled(msgspec.convert(_from_environment(fields), WorkspaceSettings))
+        return settled(msgspec.convert(_from_environment(fields, without_secrets), WorkspaceSettings))
     except msgspec.ValidationError as error:
         raise Misconfigured("workspace.settings", f"{file}: {misfit(error, WorkspaceSettings)}") from error
     except Misconfigured as error:
@@ -381,7 +388,7 @@ def _definitions(folder: Path, kinds: Sequence[DefinitionKind]) -> dict[tuple[st
         if len(files) > _FILES_MAX:
             raise Misconfigured("workspace.files", f"{folder}: more than {_FILES_MAX} files of {pattern}")
         for file in files:
-            text = _text(file)
+            text = text_of(file)
             name = file.stem
             if kind != "schema":
                 with suppress(YamlProblem, KeyError, TypeError):  # the parser says it better
@@ -394,7 +401,8 @@ def _definitions(folder: Path, kinds: Sequence[DefinitionKind]) -> dict[tuple[st
     return found
 
 
-def _text(file: Path) -> str:
+def text_of(file: Path) -> str:
+    """What stands in a workspace's file. Raises ``Misconfigured`` for one that is too large, or no UTF-8."""
     if file.stat().st_size > _FILE_SIZE_BYTES_MAX:
         raise Misconfigured("workspace.file_size", f"{file} is larger than {_FILE_SIZE_BYTES_MAX} bytes")
     try:
@@ -403,18 +411,20 @@ def _text(file: Path) -> str:
         raise Misconfigured("workspace.encoding", f"{file} is not UTF-8 (byte {error.start})") from error
 
 
-def _from_environment(value: Any) -> Any:
+def _from_environment(value: Any, without_secrets: bool) -> Any:
     if isinstance(value, dict):
         if set(value) == {"env"} and isinstance(value["env"], str):
+            if without_secrets:
+                return os.environ.get(value["env"], "")
             try:
                 return os.environ[value["env"]]
             except KeyError as error:
                 raise Misconfigured(
                     "settings.environment", f"it wants the environment variable {value['env']}, which is not set"
                 ) from error
-        return {key: _from_environment(inner) for key, inner in value.items()}
+        return {key: _from_environment(inner, without_secrets) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_from_environment(inner) for inner in value]
+        return [_from_environment(inner, without_secrets) for inner in value]
     return value
 
 

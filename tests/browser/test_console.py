@@ -291,6 +291,20 @@ async def test_a_run_is_shown_as_its_flows_diagram(live: Live, page: Page) -> No
     await expect(page.get_by_text("Posted results", exact=True)).to_be_visible()
 
 
+FITS = "drawing => drawing.scrollWidth <= drawing.clientWidth && drawing.querySelector('svg').clientWidth > 150"
+
+
+@pytest.mark.parametrize("width", [1280, 820, 390])
+async def test_a_diagram_is_as_wide_as_its_page_and_one_is_shown(live: Live, page: Page, width: int) -> None:
+    await page.set_viewport_size({"width": width, "height": 900})
+    await live.sign_in(page, "/console/flows/service-checkin-invite")
+    for path in ("/console/flows/service-checkin-invite", "/console/flows/service-status"):
+        await page.goto(live.url + path)
+        drawing = page.locator(".drawing:visible")
+        await expect(drawing).to_have_count(1)
+        assert await drawing.evaluate(FITS)
+
+
 async def test_on_a_phone_one_pane_follows_the_other(live: Live, phone: Page) -> None:
     await live.sign_in(phone, "/console/conversations")
     await expect(phone.locator(".inbox-thread")).to_be_hidden()

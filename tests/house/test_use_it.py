@@ -88,3 +88,14 @@ def test_a_key_is_made_and_revoked_by_its_label(tmp_path: Path) -> None:
     assert run("beckon key revoke dms", tmp_path, **inside).stdout == "Revoked: 1\n"
     again = run("beckon key revoke dms", tmp_path, **inside)
     assert (again.returncode, again.stderr) == (2, "beckon: no key in use has the label 'dms' [key.unknown]\n")
+
+
+def test_a_file_that_can_not_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("flow: a\non: a.b\nsteps:\n  - note: a\n")
+    done = run("beckon flow draw a.yaml -o nowhere/a.svg", tmp_path)
+    assert (done.returncode, done.stderr) == (2, "beckon: nowhere/a.svg: No such file or directory\n")
+    (tmp_path / "a.yaml").write_text("flow: A b\nstep: []\n")
+    wrong = run("beckon flow draw a.yaml", tmp_path)
+    assert wrong.returncode == 2
+    assert "a.yaml:2: Nothing here is called 'step'; did you mean 'steps'? [flow.unknown_field]" in wrong.stderr
+    assert len(wrong.stderr.splitlines()) > 2

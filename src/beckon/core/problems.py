@@ -18,7 +18,8 @@ class Problem(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.file else f"line {self.line}"
-        return f"{place}: {self.why} [{self.code}]"
+        only = "warning: " if self.severity == "warning" else ""
+        return f"{place}: {only}{self.why} [{self.code}]"
 
 
 class Problems(Refused):

@@ -6,6 +6,7 @@ loops (``exists``, ``all``, ``filter``, ``map``), their nesting, and the ``+`` a
 """
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -125,15 +126,57 @@ def _compile(source: str, names: frozenset[str]) -> Any:
         found = _PLACE.search(said)
         what = found[3] if found else said.split("\n", 1)[0]
         place = f" at column {found[2]}" if found and found[2] != "-1" else ""
-        what = what.replace(" (in container '')", "").strip().rstrip(".")[:200]
+        what = what.replace(" (in container '')", "").strip().rstrip(".")
         if unknown := _UNDECLARED.search(what):
             why = f"The condition {_start(source)} names {unknown[1]!r}, which nothing here is called"
             raise Refused("flow.unknown_name", why + closest(unknown[1], names | {"now"})) from None
-        raise Refused("flow.cel_syntax", f"The condition {_start(source)} is wrong{place}: {what}.") from None
+        why = f"The condition {_start(source)} is wrong{place}: {_in_words(what)}."
+        raise Refused("flow.cel_syntax", why) from None
     if compiled.return_type().name() not in ("BOOL", "DYN"):
-        kind = compiled.return_type().name().lower()
-        raise Refused("flow.not_yes_or_no", f"The condition {_start(source)} gives a {kind}, not yes or no.")
+        name = compiled.return_type().name()
+        kind = _KINDS.get(name.partition("<")[0].upper(), f"a {name.lower()}")
+        raise Refused("flow.not_yes_or_no", f"The condition {_start(source)} gives {kind}, not yes or no.")
     return compiled
+
+
+def _in_words(said: str) -> str:
+    """The compiler's sentence, for people who don't write compilers."""
+    for pattern, words in _SAID:
+        found = pattern.match(said)
+        if found:
+            return words(found)[:200]
+    return said[:200]
+
+
+def _unfit(found: re.Match[str]) -> str:
+    name = found[1].strip("_") if found[1].startswith(("_", "@")) else f"{found[1]}(…)"
+    return f"{name} can't be used with {found[2].replace(', ', ' and ')}"
+
+
+#: How other languages write it, and how CEL does.
+_OPERATORS = {"'and'": "is written &&", "'or'": "is written ||", "'not'": "is written !", "'&'": "is written &&"}
+#: What the compiler says → what one can do about it.
+_SAID: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
+    (re.compile(r"found no matching overload for '([^']+)' applied to '\(([^)]*)\)'"), _unfit),
+    (re.compile(r"Syntax error: .*'<EOF>'"), lambda found: "it ends too early, something is missing"),
+    (
+        re.compile(r"Syntax error: token recognition error at: '(= ?)"),
+        lambda found: "one = compares nothing, write == instead",
+    ),
+    (re.compile(r"Syntax error: token recognition error at: (.+)"), lambda found: f"{found[1]} can't be read"),
+    (
+        re.compile(r"Syntax error: (?:mismatched|extraneous) input ('.+?') expecting"),
+        lambda found: f"{found[1]} {_OPERATORS.get(found[1], 'does not belong here')}",
+    ),
+    (
+        re.compile(r"Syntax error: missing (.+?) at ('.+?')"),
+        lambda found: f"{found[1] if len(found[1]) < 20 else 'something'} is missing before {found[2]}",
+    ),
+)
+_KINDS = {
+    "INT": "a number", "UINT": "a number", "DOUBLE": "a number", "STRING": "a text", "BYTES": "bytes", "LIST": "a list",
+    "MAP": "an object", "TIMESTAMP": "an instant", "DURATION": "a duration", "NULL": "nothing",
+}  # fmt: skip
 
 
 def _environment(names: frozenset[str]) -> Any:

@@ -56,6 +56,10 @@ class Library(msgspec.Struct, frozen=True, kw_only=True):
     answers: Mapping[str, Collection[str]] | None = None
     #: the channels that have a provider, in the workspace's order.
     channels: tuple[str, ...] | None = None
+    #: the channels that there are, whether or not they have a provider here.
+    known_channels: Collection[str] | None = None
+    #: how event types begin that only Beckon says.
+    own_types: tuple[str, ...] = ()
 
 
 def check_text(text: str, library: Library, *, file: str = "") -> tuple[Problem, ...]:
@@ -335,13 +339,18 @@ def _check_variables(checker: _Checker, step: made.Send, name: str, facts: Templ
 
 
 def _check_channels(checker: _Checker, step: made.Send, name: str | None, facts: TemplateFacts | None) -> None:
+    known = checker.library.known_channels
     channels = checker.library.channels
     if channels is None:
+        for channel in step.via:
+            if channel != "best" and known is not None and channel not in known:
+                why = f"There is no channel {channel!r}{closest(channel, known)}"
+                checker.say(f"{step.path}.via", "flow.unknown_channel", why)
         return
     others = {*step.via} & {"best", *channels}
     for channel in step.via:
         if channel != "best" and channel not in channels:
-            near = closest(channel, channels)
+            near = closest(channel, channels if known is None or channel in known else known)
             why = f"No provider carries {channel!r} here{near}"
             # With others to follow it is passed over, as it would be for a contact who hasn't got it.
             checker.say(f"{step.path}.via", "flow.unknown_channel", why, "warning" if others else "error")
@@ -374,6 +383,9 @@ def _check_call(checker: _Checker, step: made.Call) -> None:
 
 
 def _check_http(checker: _Checker, step: made.Http) -> None:
+    url = _constant(step.url)
+    if url is not None and not url.startswith(("https://", "http://")):
+        checker.say(step.path, "flow.url", f"{url[:80]!r} is no URL that can be called; it begins with https://.")
     if step.secret:
         checker.known(f"{step.path}.secret", "flow.unknown_secret", "secret", step.secret, checker.library.secrets)
 
@@ -391,15 +403,12 @@ def _check_answer(checker: _Checker, step: made.Answer) -> None:
 
 def _check_emit(checker: _Checker, step: made.Emit) -> None:
     types = checker.library.event_types
-    if types is not None and step.event_type not in types:
-        ours = step.event_type in OUR_TYPES
-        why = (
-            f"{step.event_type!r} is said by Beckon itself; a flow may not say it."
-            if ours
-            else f"The workspace knows no event type {step.event_type!r}{closest(step.event_type, types)}"
-        )
-        code = "flow.reserved_event_type" if ours else "flow.unknown_event_type"
-        checker.say(step.path, code, why, "error" if ours else "warning")
+    if step.event_type in OUR_TYPES or step.event_type.startswith(checker.library.own_types):
+        why = f"{step.event_type!r} is said by Beckon itself; a flow may not say it."
+        checker.say(step.path, "flow.reserved_event_type", why)
+    elif types is not None and step.event_type not in types:
+        why = f"The workspace knows no event type {step.event_type!r}{closest(step.event_type, types)}"
+        checker.say(step.path, "flow.unknown_event_type", why, "warning")
 
 
 def _list(words: Collection[str]) -> str:

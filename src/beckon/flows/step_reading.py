@@ -1,14 +1,15 @@
 """Reading steps: from plain YAML values to compiled steps, by the step table, with every problem at its line."""
 
 from collections.abc import Callable, Mapping
+from datetime import UTC
 from typing import Any
 
 from beckon.core.errors import Refused
 from beckon.core.measures import closest
 from beckon.core.problems import Problem
-from beckon.core.timers import outside, parse_duration, parse_week, zone_named
+from beckon.core.timers import clock_minutes, instant, outside, parse_duration, parse_week, zone_named
 from beckon.flows import steps as made
-from beckon.flows.conditions import Expression, compile_condition, compile_text, compile_value
+from beckon.flows.conditions import Constant, Expression, compile_condition, compile_text, compile_value
 from beckon.flows.forms import ANYWHERE, CHANNELS, ENTRIES, HOURS, NAME, STEPS, TYPE, WAIT, WORD, Field, Form
 from beckon.flows.step_making import make_step
 
@@ -278,7 +279,7 @@ class StepReader:
 
     def _hours(self, field: Field, value: Any, path: str, depth: int) -> made.Hours:
         if isinstance(value, str):
-            return made.Hours(instant=compile_value(value, self._names), source=value)
+            return made.Hours(instant=_instant(compile_value(value, self._names)), source=value)
         if not isinstance(value, dict) or not value:
             raise Refused("flow.form", "at: is {between: …}, {not_between: …}, {instant: …} or an instant.")
         read = self.fields(value, HOURS, path, depth=depth)
@@ -287,6 +288,8 @@ class StepReader:
         week = parse_week(read["between"]) if "between" in read else None
         if "not_between" in read:
             week = outside(parse_week(read["not_between"]))
+        if "instant" in read:
+            _instant(read["instant"])
         source = ", ".join(f"{name.replace('_', ' ')} {raw}" for name, raw in value.items())
         return made.Hours(week, read.get("instant"), source[:200])
 
@@ -298,6 +301,8 @@ class StepReader:
             raise Refused("flow.form", "wait: takes either for or until.")
         if "until" not in value and ("before" in value or "after" in value):
             raise Refused("flow.form", "before and after go with until.")
+        if "until" in read:
+            _instant(read["until"], or_clock=True)
         if "zone" in read and zone_named(read["zone"]) is None:
             raise Refused("flow.time_zone", f"{read['zone'][:60]!r} is no time zone; write it like Europe/Brussels.")
         return {
@@ -311,6 +316,17 @@ class StepReader:
 
     def _left_to_caller(self, field: Field, value: Any, path: str, depth: int) -> Any:
         return value
+
+
+def _instant(expression: Expression, *, or_clock: bool = False) -> Expression:
+    """An instant; one that is the same for every run is read at once. ``or_clock``: or a time of day."""
+    if isinstance(expression, Constant) and not (or_clock and clock_minutes(expression.words) is not None):
+        try:
+            instant(expression.constant, UTC)
+        except Refused as error:
+            why = error.why.replace("write it like", "write it like 09:00 or") if or_clock else error.why
+            raise Refused(error.code, why) from None
+    return expression
 
 
 def _word(value: Any) -> str:

@@ -34,7 +34,8 @@ class Schema:
             if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Required):
                 path = f"{path}.{error.kind.property}"
                 raise Refused("event.data", f"{path}: it is missing", field=path)
-            raise Refused("event.data", f"{path}: {error.message[:200]}", field=path)
+            why = "it is missing" if data is None else error.message[:200]
+            raise Refused("event.data", f"{path}: {why}", field=path)
 
 
 def _no_retrieval(uri: str) -> Any:

@@ -1,14 +1,18 @@
 """Who may sign in: people come, get a new password, change their role and go, beside a running server."""
 
+import asyncio
 import os
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
 from beckon import people
 from beckon.app import Beckon, running
+from beckon.cli import cli
 from beckon.core.errors import Refused
 from beckon.settings import ServerSettings
 from beckon.starting import write_example
@@ -136,3 +140,27 @@ async def test_one_mailbox_signs_in_to_one_workspace(server: Beckon, tmp_path: P
         await people.add(ANN, role="owner")
     with pytest.raises(Refused, match="nobody signs in as"):
         await people.remove(ANN)
+
+
+async def test_what_a_person_types_and_reads(server: Beckon):
+    def typed(line: str, asked: str = "") -> str:
+        done = CliRunner().invoke(cli, line.split(), input=asked)
+        return str(done.exception) if isinstance(done.exception, Refused) else done.output
+
+    async def says(line: str, asked: str = "") -> str:
+        return await asyncio.to_thread(typed, line, asked)
+
+    assert "beckon people add you@example.com --role owner" in await says("people list")
+    added = await says(f"people add {ANN} --role owner --name Ann")
+    assert re.fullmatch(rf"{ANN} signs in as Ann, owner\.\nPassword \(shown once\): +\S{{10,}}\n", added)
+    asked = await says(f"people add {BO} --ask", "of my own\nof my own\n")
+    assert asked == "A password has 10 to 200 characters. [password.length]"
+    asked = await says(f"people add {BO} --ask", "of my own choice\nof my own choice\n")
+    assert asked.endswith(f"{BO} signs in as bo, agent.\n")
+    assert await says("people list") == f"{ANN}  owner     Ann\n{BO}   agent     bo\n"
+    assert (await says(f"people password {BO}")).startswith(f"{BO} has a new password and is signed out everywhere.\n")
+    assert await says(f"people role {BO} listener") == f"{BO} is now listener.\n"
+    assert await says(f"people remove {BO}") == f"{BO} is signed out everywhere and can't sign in any more.\n"
+    assert await says(f"people remove {ANN}") == (
+        f"{ANN} is the only owner; first: beckon people role SOMEBODY owner [person.last_owner]"
+    )

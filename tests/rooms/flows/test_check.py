@@ -1,11 +1,16 @@
 """The checker: what a workspace can say of a flow before it runs."""
 
+import json
+from pathlib import Path
+
 import pytest
 
+from beckon.authoring import check_folder
 from beckon.flows.check import Library, TemplateFacts, check_text
 from beckon.flows.schema_paths import stray_path
 from tests.rooms.flows.stage import indent
 
+HEAD = "flow: a\non: checkin.start\nsteps:\n"
 START = {
     "type": "object",
     "properties": {"visit": {"type": "string"}, "slug": {}, "contact": {"$ref": "#/$defs/person"}},
@@ -87,6 +92,10 @@ def test_a_flow_without_fault_has_no_problems() -> None:
         ("- http: {url: 'https://x', secret: dsm}", "flow.unknown_secret", 5, "did you mean 'dms'"),
         ("- emit: visit.none", "flow.unknown_event_type", 5, "did you mean 'visit.any'"),
         ("- emit: message.delivered", "flow.reserved_event_type", 5, "said by Beckon itself"),
+        ("- http: dms.example/visits", "flow.url", 5, "it begins with https://"),
+        ("- wait: { until: '25:99' }", "flow.instant", 5, "write it like 09:00 or 2026-11-20T13:22:56Z"),
+        ("- send: plain\n  at: tomorrow", "flow.instant", 6, "'tomorrow' is no instant"),
+        ("- send: plain\n  at: { instant: soon }", "flow.instant", 6, "'soon' is no instant"),
         ("- stop: a\n- note: b", "flow.unreachable", 6, "ended before, at line 5"),
         (
             "- if: event.data.slug == 'a'\n  then: [{stop: a}]\n  else: [{stop: b}]\n- note: c",
@@ -182,3 +191,71 @@ def test_a_channel_that_nobody_carries_is_only_a_warning_where_others_follow(via
     text = f"flow: a\non: checkin.start\nsteps:\n  - send: plain\n    via: {via}\n"
     found = [problem for problem in check_text(text, LIBRARY) if problem.code == "flow.unknown_channel"]
     assert [problem.severity for problem in found] == [severity]
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        ("event.data.slug ==", "at column 19: it ends too early, something is missing."),
+        ("(event.data.slug == 'a'", "it ends too early, something is missing."),
+        ("event.data.slug = 'a'", "at column 17: one = compares nothing, write == instead."),
+        ("event.data.slug == 'a' and true", "at column 24: 'and' is written &&."),
+        ("event.data.slug == 'a' or true", "'or' is written ||."),
+        ("event.data.slug == 'a')", "at column 23: ')' does not belong here."),
+        ("1 + 'a' == 2", "at column 3: + can't be used with int and string."),
+        ("size(3) == 1", "size(…) can't be used with int."),
+    ],
+)
+def test_what_is_wrong_with_a_condition_is_said_in_words(condition: str, words: str) -> None:
+    [problem] = check_text(HEAD + f"  - if: {json.dumps(condition)}\n    then: [ {{ note: a }} ]\n", Library())
+    assert problem.code == "flow.cel_syntax"
+    assert problem.why.endswith(words)
+
+
+@pytest.mark.parametrize(
+    ("condition", "kind"), [("event.data.n + 1", "a number"), ("'a'", "a text"), ("[1]", "a list")]
+)
+def test_a_condition_that_is_no_question_is_said_to_give_what_it_gives(condition: str, kind: str) -> None:
+    [problem] = check_text(HEAD + f"  - if: {json.dumps(condition)}\n    then: [ {{ note: a }} ]\n", Library())
+    assert (problem.code, problem.why.split(" gives ")[1]) == ("flow.not_yes_or_no", f"{kind}, not yes or no.")
+
+
+def test_what_only_beckon_says_is_reserved_whatever_its_end() -> None:
+    text = HEAD + "  - emit: delivery.made_up\n"
+    [problem] = check_text(
+        text, Library(event_types={"checkin.start": None, "delivery.made_up": None}, own_types=("delivery.",))
+    )
+    assert problem.code == "flow.reserved_event_type"
+
+
+FOLDER = (
+    HEAD
+    + """  - send: { text: hello }
+    via: [whatsap, sms]
+  - call: desk.fil
+  - emit: message.sent
+  - wait_for: checkin.finished
+    match: { visit: "{{ event.data.visit }}" }
+"""
+)
+
+
+def test_a_folder_is_checked_against_what_stands_in_it_and_without_its_secrets(tmp_path: Path) -> None:
+    settings = "providers: { twilio_sms: { auth_token: {env: NOT_SET_HERE} } }\n"
+    (tmp_path / "beckon.yaml").write_text(settings)
+    for folder in ("flows", "steps"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "flows" / "x.yaml").write_text(FOLDER)
+    (tmp_path / "steps" / "desk.py").write_text("raise SystemExit\nasync def file(visit): ...\n")
+    x = tmp_path / "flows" / "x.yaml"
+    assert check_folder(tmp_path) == [
+        f"{x}:5: warning: No provider carries 'whatsap' here; did you mean 'whatsapp'? [flow.unknown_channel]",
+        f"{x}:6: There is no act called 'desk.fil'; did you mean 'desk.file'? [flow.unknown_act]",
+        f"{x}:7: 'message.sent' is said by Beckon itself; a flow may not say it. [flow.reserved_event_type]",
+        f"{x}:8: warning: This wait has no time-out: add timeout, and on_timeout for what then. [flow.wait_forever]",
+    ]
+    x.write_text(FOLDER.replace("[whatsap, sms]", "[web_push, email]").replace("desk.fil", "desk.file"))
+    assert any("reaches nobody" in line or "No provider carries" in line for line in check_folder(tmp_path))
+    (tmp_path / "beckon.yaml").write_text("name: A\n")
+    x.write_text(FOLDER)
+    assert "There is no channel 'whatsap'; did you mean 'whatsapp'?" in check_folder(tmp_path)[0]

@@ -76,7 +76,7 @@ simple = st.one_of(
     optional({"send": st.just("t")}, to=values, at=st.just({"not_between": "21:00-08:00"}), fallback_after=durations),
     st.fixed_dictionaries({"send": st.fixed_dictionaries({"text": texts})}),
     st.fixed_dictionaries({"wait": durations}),
-    st.fixed_dictionaries({"wait": st.fixed_dictionaries({"until": texts})}),
+    st.fixed_dictionaries({"wait": st.fixed_dictionaries({"until": texts.filter(lambda text: "{" in text)})}),
     st.fixed_dictionaries({"post": st.fixed_dictionaries({"results": values})}),
     st.fixed_dictionaries({"notify": texts}),
     st.fixed_dictionaries({"assign": texts}),

@@ -11,6 +11,7 @@ from beckon.core.clock import from_iso
 from beckon.core.errors import BeckonError, Refused
 from beckon.core.event import Event
 from beckon.core.ids import derived, fresh
+from beckon.core.measures import closest
 from beckon.doors.api.forms import broken_json, misfit
 from beckon.messaging.contacts import read_reference
 from beckon.workspaces import Library
@@ -176,7 +177,8 @@ class Reader:
                 raise Refused("event.type_reserved", f"only Beckon itself says {type_}", field="type")
             raise Refused(
                 "event.type_unknown",
-                f"nothing here knows the type {type_}: no schema, and no flow begins with it or waits for it",
+                f"nothing here knows the type {type_}: no schema, and no flow begins with it or waits for it"
+                + closest(type_, library.types()).rstrip("."),
                 field="type",
             )
         if type_.startswith(library.own_types):

@@ -190,8 +190,8 @@ def _at(event: Any, name: str) -> str | None:
 
 
 _WAYS = {
-    "then": "yes", "else": "no", "on_timeout": "nothing came", "on_error": "failed", "on_undeliverable": "undeliverable",
-    "on_missing": "none",
+    "then": "yes", "else": "otherwise", "on_timeout": "nothing came", "on_error": "failed",
+    "on_undeliverable": "undeliverable", "on_missing": "none",
 }  # fmt: skip
 
 

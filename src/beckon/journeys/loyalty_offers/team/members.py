@@ -1,5 +1,6 @@
 """Members for the team: the list, and one member with profile, points, wallet and purchases, and what may be done."""
 
+from collections.abc import Awaitable, Callable
 from urllib.parse import quote, urlencode
 
 from starlette.responses import Response
@@ -54,65 +55,70 @@ async def show(team: Team, visit: Visit) -> Response:
 
 async def adjust_points(team: Team, visit: Visit) -> Response:
     """``POST …/points``: add or take points, with a reason."""
-    member = await _found(team, visit)
-    if member is None:
-        return await visit.missing("member")
-    try:
+
+    async def act(member: Member) -> str:
         points = whole(await visit.field("points"), "points")
         why = await _why(visit)
         await team.ask(visit, "loyalty.points_asked", asked.Points(member=member.id, points=points, why=why))
-    except BeckonError as error:
-        return await _page(team, visit, error)
-    return to(f"/console/members/{member.id}?done=points")
+        return "points"
+
+    return await _posted(team, visit, act)
 
 
 async def issue(team: Team, visit: Visit) -> Response:
     """``POST …/offers``: give an offer, with a reason."""
-    member = await _found(team, visit)
-    if member is None:
-        return await visit.missing("member")
-    try:
+
+    async def act(member: Member) -> str:
         given = asked.Issue(member=member.id, definition=(await visit.field("offer"))[:100], why=await _why(visit))
         await team.ask(visit, "loyalty.issue_asked", given)
-    except BeckonError as error:
-        return await _page(team, visit, error)
-    return to(f"/console/members/{member.id}?done=issue")
+        return "issue"
+
+    return await _posted(team, visit, act)
 
 
 async def act_on_offer(team: Team, visit: Visit) -> Response:
     """``POST …/act``: take an offer back, or give it back."""
-    member = await _found(team, visit)
-    if member is None:
-        return await visit.missing("member")
-    act = await visit.field("act")
-    try:
-        if act not in ACTS:
-            raise Refused("offer.act", f"an offer can't be {act[:40]!r} here", field="act")
+
+    async def act(member: Member) -> str:
+        name = await visit.field("act")
+        if name not in ACTS:
+            raise Refused("offer.act", f"an offer can't be {name[:40]!r} here", field="act")
         given = asked.Act(
             member=member.id,
             offer=(await visit.field("offer"))[:80],
-            act=act,
+            act=name,
             by=visit.session.person.id,
             why=await _why(visit),
         )
         await team.ask(visit, "loyalty.offer_asked", given)
-    except BeckonError as error:
-        return await _page(team, visit, error)
-    return to(f"/console/members/{member.id}?done={act}")
+        return name
+
+    return await _posted(team, visit, act)
 
 
 async def forget(team: Team, visit: Visit) -> Response:
     """``POST …/forget``: for good; the form says the word."""
+
+    async def act(member: Member) -> str:
+        if (await visit.field("sure")).strip().lower() != "forget":
+            raise Refused("form.sure", "type “forget” to say that you mean it", field="sure")
+        await team.ask(visit, "loyalty.forget_asked", asked.Forget(member=member.id))
+        return "forget"
+
+    return await _posted(team, visit, act)
+
+
+async def _posted(team: Team, visit: Visit, act: Callable[[Member], Awaitable[str]]) -> Response:
+    """The frame of every form: the member's page again, with what was refused, or with what is done (``act`` says its
+    name)."""
     member = await _found(team, visit)
     if member is None:
         return await visit.missing("member")
     try:
-        if (await visit.field("sure")).strip().lower() != "forget":
-            raise Refused("form.sure", "type “forget” to say that you mean it", field="sure")
-        await team.ask(visit, "loyalty.forget_asked", asked.Forget(member=member.id))
+        done = await act(member)
     except BeckonError as error:
         return await _page(team, visit, error)
-    return to(f"/console/members/{member.id}?done=forget")
+    return to(f"/console/members/{member.id}?done={done}")
 
 
 async def _page(team: Team, visit: Visit, error: BeckonError | None = None) -> Response:
