@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,7 @@ class Beckon:
             own_types=tuple(type_ for journey in self.journeys.values() for type_ in journey.own_types),
             kinds=[kind for journey in self.journeys.values() for kind in journey.kinds],
         )
+        library.digest_key = blake2b(self._link_key, person=b"forgotten", digest_size=32).digest()
         self._connect(library)
         self.workspaces.add(library)
         console_parts = self._console()

@@ -4,6 +4,7 @@ An identity map over the rows of a turn, with a bounded cache of the newest ones
 rows, so what it wrote last is what is there.
 """
 
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import msgspec
@@ -24,18 +25,24 @@ from beckon.store.changes import Changes, Row
 from beckon.store.database import Database, Query, joined, within
 from beckon.store.tables import (
     ADDRESSES,
+    ANSWERS,
     CONTACTS,
     CONVERSATIONS,
     DELIVERIES,
     EARLY,
     ENTRIES,
+    MENTIONS,
     OUTBOX,
     RUNS,
     TIMERS,
+    TOMBSTONES,
     WAITS,
 )
-from beckon.workspaces import Workspaces
+from beckon.workspaces import Library, Workspaces
 
+#: The subject of the timer ``forgetting`` that means nobody: the store's log alone.
+FILE = "file"
+_MINUTE_MS = 60_000
 #: Addresses that stay at hand between turns.
 _ADDRESSES_MAX = 64_000
 
@@ -43,8 +50,17 @@ _encode = msgspec.json.Encoder().encode
 _contact = msgspec.json.Decoder(Contact).decode
 _delivery = msgspec.json.Decoder(Delivery).decode
 _run = msgspec.json.Decoder(Run).decode
+_refused = msgspec.json.Decoder(tuple[tuple[str, str, int], ...]).decode
 
 T = TypeVar("T")
+
+
+class Tomb(msgspec.Struct, frozen=True):
+    """What is left of somebody who was forgotten, under one address: an id, when, and what must not be sent there."""
+
+    subject: str
+    at_ms: int
+    refused: tuple[tuple[str, str, int], ...] = ()
 
 
 class Memory:
@@ -119,6 +135,11 @@ class Batch:
         self.topics: set[tuple[str, str]] = set()
         #: (workspace, collection, key) → a record, as this turn knows it; None: there is none
         self.records: dict[tuple[str, str, str], dict[str, Any] | None] = {}
+        #: contacts who are to be forgotten from this turn on, as they were; and those of whom the next piece goes
+        self.leaving: dict[str, tuple[Event, Contact]] = {}
+        self.forgetting: list[str] = []
+        #: the key of an address in memory → what is left of somebody forgotten who had it
+        self.tombs: dict[str, Tomb] = {}
         #: (run, what it looks up), not found yet
         self.finding: list[tuple[str, Find]] = []
         #: journey's name → what its part has loaded
@@ -230,6 +251,8 @@ class Batch:
 
     def post(self, entry: Entry, contact: Contact) -> None:
         """Append an entry, and bring its conversation up to date."""
+        if contact.forgotten_ms:
+            return
         self.put_entry(entry, contact)
         self.put_conversation(talks.add(self.conversation(contact), (entry,)))
 
@@ -257,18 +280,64 @@ class Batch:
         self.changes.upsert(ADDRESSES, (contact.workspace, channel, external_id, contact.id))
         return self.contacts.get(before)
 
-    def forget(self, contact: Contact) -> None:
-        """What is personal about a contact goes, for good: name, addresses, what was said; its id stays."""
-        for address in contact.addresses:
-            key = (contact.workspace, address.channel, address.external_id)
-            self.changes.delete(ADDRESSES, key)
-            self.addresses.pop(address_key(*key), None)
-        self.memory.addresses.clear()
-        self.changes.execute("DELETE FROM entries WHERE contact = ?", (contact.id,))
-        self.conversations[contact.id] = Conversation(contact=contact.id, workspace=contact.workspace)
-        self.changed_conversations.add(contact.id)
-        self.contacts[contact.id] = Contact(id=contact.id, workspace=contact.workspace, name="")
-        self.changed_contacts.add(contact.id)
+    def mention(self, who: str, event: Event) -> None:
+        """The journal speaks of somebody here: it is found when they are to be forgotten."""
+        self.changes.insert_new(MENTIONS, (who, event.position))
+
+    def redact(self, positions: Iterable[int], contact: str, why: str = "") -> None:
+        """What these events say goes; that they came, from whom and of which type, stays."""
+        said = {"forgotten": True, "why": why} if why else {"forgotten": True}
+        for sql, keys in within(
+            "UPDATE journal SET data = ?, subject = ? WHERE position IN ({keys})",
+            list(positions),
+            (_encode(said).decode(), contact),
+        ):
+            self.changes.execute(sql, tuple(keys))
+
+    def scrub_later(self) -> None:
+        """What this turn took away lingers in the store's log: it is emptied when the next minute begins."""
+        self.set_timer((self.now_ms // _MINUTE_MS + 1) * _MINUTE_MS, "forgetting", FILE)
+
+    def bury(
+        self, library: Library, subject: str, words: tuple[str, ...], refused: tuple[tuple[str, str, int], ...] = ()
+    ) -> None:
+        """Keep by its digest that these words were somebody's who was forgotten, and what must not be sent there."""
+        row = (library.workspace, library.digest(*words), subject, self.now_ms, _encode(refused).decode())
+        self.changes.upsert(TOMBSTONES, row)
+        library.tombs = True
+
+    async def buried(self, digests: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Tomb]:
+        """What is left under these (workspace, digest)s."""
+        found: dict[tuple[str, str], Tomb] = {}
+        queries = joined(
+            "tombstones", "workspace, digest, subject, at_ms, refused", ("workspace", "digest"), list(digests)
+        )
+        for rows in await self.database.look_up(queries):
+            for workspace, digest, subject, at_ms, refused in rows:
+                found[str(workspace), str(digest)] = Tomb(str(subject), int(at_ms or 0), _refused(str(refused)))
+        return found
+
+    async def erase_mentions(self, who: str, subject: str, most: int) -> int:
+        """Take away what the journal, and the answers to it, say of somebody; how many events that were.
+
+        ``subject``: whose these events are from now on, an id that leads to nothing personal.
+        """
+        rows = await self.database.fetch(
+            "SELECT position FROM mentions WHERE who = ? ORDER BY position LIMIT ?", (who, most)
+        )
+        positions = [int(row[0] or 0) for row in rows]
+        self.redact(positions, subject)
+        for position in positions:
+            self.changes.delete(ANSWERS, (position,))
+            self.changes.delete(MENTIONS, (who, position))
+        return len(positions)
+
+    def drop_conversation(self, contact: str) -> None:
+        """There is no conversation any more."""
+        self.conversations.pop(contact, None)
+        self.changed_conversations.discard(contact)
+        self.memory.conversations.drop(contact)
+        self.changes.delete(CONVERSATIONS, (contact,))
 
     def put_delivery(self, delivery: Delivery) -> None:
         """Keep a new or changed delivery."""
@@ -296,7 +365,9 @@ class Batch:
         self.changed_conversations.add(conversation.contact)
 
     def put_entry(self, entry: Entry, contact: Contact) -> None:
-        """Append an entry to a contact's conversation."""
+        """Append an entry to a contact's conversation; nobody has one with who was forgotten."""
+        if contact.forgotten_ms:
+            return
         self.changes.insert(
             ENTRIES,
             (

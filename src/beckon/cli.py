@@ -88,7 +88,7 @@ def key() -> None:
 
 @key.command("new")
 @click.option("--label", default="key", show_default=True)
-@click.option("--scopes", default="events read write", show_default=True, help="events read write definitions")
+@click.option("--scopes", default="events read write", show_default=True, help="events read write forget definitions")
 def key_new(label: str, scopes: str) -> None:
     """Make an API key; it is shown once."""
     from beckon.starting import make_key

@@ -38,6 +38,8 @@ _encode = msgspec.json.Encoder().encode
 _TIMERS_MAX = 500
 #: How long the wheel waits after the store failed it.
 _STORE_PAUSE_S = 0.5
+#: How long a piece of a forgetting that failed waits for its next try.
+_AGAIN_MS = 60_000
 
 
 class Wheel:
@@ -191,7 +193,13 @@ class Wheel:
         now = self._clock.now_ms()
         timers: list[Row] = []
         # However far behind we are, what came before a deadline counts: its timer waits until all that is turned.
-        due = now if len(events) < self._events_max else min(now, events[-1].accepted_ms)
+        whole = len(events) < self._events_max
+        for number, event in enumerate(events, 1):
+            if event.type == "contact.forget_asked" and number < len(events):
+                # Who writes next from the same address is somebody new: what follows is found out about afterwards.
+                events, whole = events[:number], False
+                break
+        due = now if whole else min(now, events[-1].accepted_ms)
         if self._next_timer_ms is not None and self._next_timer_ms <= due:
             timers = await self._database.fetch(
                 "SELECT due_ms, kind, subject FROM timers WHERE due_ms <= ? ORDER BY due_ms LIMIT ?",
@@ -306,12 +314,17 @@ class Wheel:
         said: list[Event] = []
         for event in events:
             changes.upsert(MARKS, ("wheel", event.position))
+            noted = Batch(self._database, self.memory, self._clock.now_ms(), self._next_entry, self._workspaces)
+            self._effects.note(noted, event)
+            changes.merge(noted.changes)
             if event.type != "event.failed":
                 fields = {"position": event.position, "type": event.type}
                 said.append(_failed(event.workspace, str(event.position), fields, error))
         for due_ms, kind, subject in timers:
             changes.delete(TIMERS, (due_ms, kind, subject))
-            table = "runs" if kind == "run" else "deliveries"
+            if kind == "forgetting":  # it must not be left halfway, whatever stands in its way now
+                changes.upsert(TIMERS, (self._clock.now_ms() + _AGAIN_MS, kind, subject))
+            table = {"run": "runs", "forgetting": "contacts"}.get(str(kind), "deliveries")
             for (workspace,) in await self._database.fetch(f"SELECT workspace FROM {table} WHERE id = ?", (subject,)):
                 said.append(_failed(str(workspace), f"{subject}-{due_ms}", {str(kind): subject}, error))
         assert self.intake is not None

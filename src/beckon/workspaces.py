@@ -11,7 +11,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ UPLOADABLE = frozenset(
 #: Types that only we say; a door refuses them from outside.
 OWN_TYPES = (
     "message.", "delivery.", "agent.", "conversation.", "link.", "template.", "definition.", "event.", "http.",
-    "call.", "consent.", "contact.changed", "record.", "run.stop_asked",
+    "call.", "consent.", "contact.changed", "contact.forget_asked", "contact.forgotten", "record.", "run.stop_asked",
 )  # fmt: skip
 
 Act = Callable[[Mapping[str, Any], str], Awaitable[Any]]
@@ -106,6 +106,15 @@ class Library:
         self._versions: dict[tuple[str, str], Flow] = {}
         self._on: dict[str, tuple[Flow, ...]] = {}
         self._secrets: dict[str, str] = {}
+        #: keys the digests of what was forgotten: they say nothing to who has the database alone.
+        self.digest_key = b""
+        #: somebody was forgotten here: who comes anew may be among them.
+        self.tombs = False
+
+    def digest(self, *words: str) -> str:
+        """What is kept of an address, or another name of a person, once they are forgotten: 32 hex digits."""
+        text = "\x1f".join((self.workspace, *words)).encode("utf-8", "surrogatepass")
+        return blake2b(text, key=self.digest_key, digest_size=16).hexdigest()
 
     def flows_on(self, type_: str) -> tuple[Flow, ...]:
         """The flows that an event of this type starts, in order of name."""

@@ -300,6 +300,10 @@ class Carrier:
             if library is None or delivery is None or contact is None:
                 self._task(self._drop(item))
                 continue
+            if contact.forgotten_ms:
+                gone = Choice("", "", "the contact was forgotten")
+                self._messages.undeliverable(item, msgspec.structs.replace(delivery, text=""), gone, "contact.gone")
+                continue
             if item.workspace not in offers:
                 offers[item.workspace] = self._choosing.offers(library)
             try:

@@ -48,6 +48,8 @@ class Contact(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     last_inbound_ms: dict[str, int] = {}
     #: free fields of the integrator.
     fields: dict[str, str] = {}
+    #: when this person was to be forgotten; 0: not. All else but the ids is empty then.
+    forgotten_ms: int = 0
 
     def address(self, channel: str) -> Address | None:
         """The contact's first address on this channel that is not known to be broken, or the first at all.

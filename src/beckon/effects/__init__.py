@@ -11,6 +11,7 @@ before their wait, and contacts whom a step named.
 ``sending``        what is asked for becomes a delivery in the outbox
 ``receipts``       what became of a delivery
 ``talking``        what stands in the conversation
+``forgetting``     a person is forgotten, piece by piece
 ``definitions``    uploads, and approvals of templates
 =================  ======================================================================
 """

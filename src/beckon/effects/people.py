@@ -14,7 +14,7 @@ from beckon.effects.talking import add
 from beckon.flows.definition import contact_reference
 from beckon.flows.matching import keys_of
 from beckon.inbox.entries import entry_for_status
-from beckon.messaging.consent import apply_keyword, grant, keyword
+from beckon.messaging.consent import apply_keyword, grant, keyword, refused_before
 from beckon.messaging.contacts import Reference, break_address, inbound, merge, read_reference
 from beckon.workspaces import Library, Workspaces
 
@@ -80,16 +80,58 @@ class People:
                     return batch.contacts[run.contact]
         return None
 
+    async def load_tombs(self, batch: Batch, wanted: dict[str, list[tuple[str, str]]]) -> None:
+        """What is left of those who were forgotten, under addresses (workspace → pairs) that nobody has now."""
+        asked: dict[tuple[str, str], str] = {}
+        for workspace, pairs in wanted.items():
+            library = self._workspaces.get(workspace)
+            if library is None or not library.tombs:
+                continue
+            for channel, external_id in pairs:
+                key = address_key(workspace, channel, external_id)
+                if key not in batch.addresses and key not in batch.tombs:
+                    asked[workspace, library.digest("address", channel, external_id)] = key
+        if asked:
+            found = await batch.buried(asked)
+            batch.tombs.update({asked[words]: tomb for words, tomb in found.items()})
+            # A customer's number may come back: whoever says so late means the one who is gone.
+            await batch.load(contacts={tomb.subject for tomb in found.values()})
+
+    def note(self, batch: Batch, event: Event, fields: dict[str, Any]) -> None:
+        """Of an event on which nobody acts, only whom it names: the journal keeps it all the same."""
+        library = self._workspaces.get(event.workspace)
+        reference = self.reference(event, fields) if library is not None else None
+        if library is None or reference is None:
+            return
+        if reference.id:
+            batch.mention(reference.id, event)
+        for address in reference.addresses:
+            batch.mention(library.digest("address", address.channel, address.external_id), event)
+
     def settle(self, batch: Batch, event: Event, reference: Reference | None) -> None:
         """Whom the event is about; a new contact where nobody has these addresses yet."""
         delivery = batch.deliveries.get(batch.delivery_of.get(event.position, ""))
         if delivery is not None and delivery.workspace == event.workspace:
             batch.contact_of[event.position] = delivery.contact
         elif reference is not None:
-            contact = self.found_or_new(batch, event.workspace, reference, self._expecting(batch, event))
+            contact = self._left(batch, event, reference)
+            if contact is None:
+                contact = self.found_or_new(batch, event.workspace, reference, self._expecting(batch, event))
             if contact is not None:
                 batch.contact_of[event.position] = contact.id
                 batch.said[contact.id] = event.data.get("contact") if type(event.data) is dict else None
+
+    def _left(self, batch: Batch, event: Event, reference: Reference) -> Contact | None:
+        """Who was forgotten, and is meant by what happened before that and is only told now."""
+        found: Contact | None = None
+        for address in reference.addresses:
+            key = address_key(event.workspace, address.channel, address.external_id)
+            tomb = batch.tombs.get(key)
+            if reference.id or key in batch.addresses:
+                return None
+            if tomb is not None and event.time_ms < tomb.at_ms:
+                found = found or batch.contacts.get(tomb.subject)
+        return found
 
     def found_or_new(
         self, batch: Batch, workspace: str, reference: Reference, else_: Contact | None = None
@@ -100,6 +142,8 @@ class People:
             found = batch.contacts.get(reference.id)
             if found is None or found.workspace != workspace:
                 return None
+            if found.forgotten_ms:
+                return found  # what is said of them is not kept
         else:
             for address in reference.addresses:
                 id_ = batch.addresses.get(address_key(workspace, address.channel, address.external_id))
@@ -111,6 +155,10 @@ class People:
                 return None
             found = else_ or Contact(id=fresh("con"), workspace=workspace)
         merged = merge(found, reference, batch.now_ms)
+        for address in reference.addresses if batch.tombs else ():
+            tomb = batch.tombs.get(address_key(workspace, address.channel, address.external_id))
+            if tomb is not None and tomb.refused and address not in found.addresses:
+                merged = refused_before(merged, tomb.refused, tomb.at_ms)
         if merged is not found or found.id not in batch.contacts:
             batch.put_contact(merged)
         return merged

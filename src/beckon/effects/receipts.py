@@ -64,6 +64,7 @@ class Receipts:
         for rows in await batch.database.look_up(queries):
             for workspace, provider, provider_id, delivery in rows:
                 found[str(workspace), str(provider), str(provider_id)] = str(delivery)
+        await self._load_sealed(batch, [key for key in receipts if key not in found], found)
         for event in events:
             if event.type in TYPES and event.position not in batch.delivery_of:
                 fields = event.data if type(event.data) is dict else {}
@@ -73,6 +74,22 @@ class Receipts:
                 if type(delivery_id) is str:
                     batch.delivery_of[event.position] = delivery_id
                     deliveries.add(delivery_id)
+
+    async def _load_sealed(
+        self, batch: Batch, receipts: list[tuple[str, str, str]], found: dict[tuple[str, str, str], str]
+    ) -> None:
+        """The deliveries of those who were forgotten: what a provider called them is kept as a digest."""
+        digests: dict[tuple[str, str, str], tuple[str, str, str]] = {}
+        for workspace, provider, provider_id in receipts:
+            library = batch.workspaces.get(workspace)
+            if library is not None and library.tombs:
+                sealed = (workspace, provider, library.digest("provider", provider, provider_id))
+                digests[sealed] = (workspace, provider, provider_id)
+        columns = ("workspace", "provider", "provider_id")
+        queries = joined("provider_ids", "workspace, provider, provider_id, delivery", columns, list(digests))
+        for rows in await batch.database.look_up(queries):
+            for workspace_, provider_, digest, delivery in rows:
+                found[digests[str(workspace_), str(provider_), str(digest)]] = str(delivery)
 
     def sent(
         self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None

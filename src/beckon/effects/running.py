@@ -81,6 +81,9 @@ class Running:
                 await library.keep(run.flow, run.version, batch.database)
 
     def _begun(self, batch: Batch, library: Library, flow: Flow, event: Event, contact_id: str) -> Run | None:
+        known = batch.contacts.get(contact_id)
+        if known is not None and known.forgotten_ms and event.type != "contact.forgotten":
+            return None
         try:
             return begin(flow, event, batch.contacts.get(contact_id), batch.now_ms, zone=library.settings.time_zone)
         except BeckonError as error:
@@ -131,16 +134,20 @@ class Running:
         run = batch.runs.get(str(fields.get("run")))
         if run is None or run.workspace != event.workspace or run.status in FINAL:
             return
-        before, run.waiting = run.waiting, ()
-        run.become("stopped", batch.now_ms)
-        run.ended = str(fields.get("reason") or "stopped by hand")
-        run.history = (*run.history, Taken(run.pointer, batch.now_ms, "stopped", run.ended))
-        batch.put_run(run)
-        self._rewire(batch, run, before, started=False)
+        self.end(batch, run, str(fields.get("reason") or "stopped by hand"))
         for id_ in _deliveries_of(run):
             delivery = batch.deliveries.get(id_)
             if delivery is not None and delivery.state == "scheduled":
                 self._sending.call_off(batch, delivery)
+
+    def end(self, batch: Batch, run: Run, reason: str) -> None:
+        """A run takes no further step, and waits for nothing."""
+        before, run.waiting = run.waiting, ()
+        run.become("stopped", batch.now_ms)
+        run.ended = reason
+        run.history = (*run.history, Taken(run.pointer, batch.now_ms, "stopped", reason))
+        batch.put_run(run)
+        self._rewire(batch, run, before, started=False)
 
     def _advance(self, batch: Batch, library: Library, run: Run, stimulus: Any, *, flow: Flow | None = None) -> None:
         if flow is None:

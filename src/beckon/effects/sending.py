@@ -31,6 +31,8 @@ class Sending:
 
     def address(self, batch: Batch, library: Library, contact: Contact | None, command: Send, author: str) -> None:
         """Find to whom a message goes: the run's contact, or whom the step names."""
+        if contact is not None and contact.forgotten_ms:
+            contact = None
         if command.to is None or (contact is not None and command.to == contact.id):
             if contact is not None:
                 self.send(batch, contact, command, author)
@@ -68,9 +70,12 @@ class Sending:
                 if found is not None:
                     ids.add(found)
         await batch.load(contacts=ids)
+        await self._people.load_tombs(batch, wanted)
         for command, reference, author, contact in unresolved:
             reader = self._people.found_or_new(batch, command.workspace, reference)
-            if reader is not None:
+            if reader is not None and reader.forgotten_ms:
+                self._unaddressed(batch, contact, command, author, "that contact was forgotten")
+            elif reader is not None:
                 self.send(batch, reader, command, author)
             else:
                 self._unaddressed(batch, contact, command, author, "nobody is known by that id")

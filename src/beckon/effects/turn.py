@@ -7,11 +7,14 @@ from beckon.batch import Batch, address_key
 from beckon.core.contact import Contact
 from beckon.core.event import Event
 from beckon.effects import definitions, receipts, records
+from beckon.effects.forgetting import ABOUT, Forgetting
+from beckon.effects.forgetting import TIMER as FORGETTING
 from beckon.effects.people import People
 from beckon.effects.receipts import Receipts
 from beckon.effects.running import Running
 from beckon.effects.sending import Sending
 from beckon.effects.talking import enter
+from beckon.flows.run import FINAL
 from beckon.journeys.part import Part
 from beckon.messaging.contacts import Reference
 from beckon.outbox.queue import Queue
@@ -22,7 +25,7 @@ from beckon.workspaces import Library, Workspaces
 Act = Callable[[Batch, Library, Event, dict[str, Any], Contact | None], None]
 
 #: The line's own timers; all others are a journey's.
-_TIMERS = frozenset({"run", "delivery"})
+_TIMERS = frozenset({"run", "delivery", FORGETTING})
 
 
 class Effects:
@@ -40,6 +43,7 @@ class Effects:
         self._sending = sending = Sending(queue, people, workspaces)
         self._running = running = Running(workspaces, queue, sending)
         self.receipts = Receipts(sending)
+        self._forgetting = Forgetting(workspaces, queue, sending, running, parts)
         self._acts: dict[str, Act] = {
             "message.received": people.received,
             "message.sent": self.receipts.sent,
@@ -55,6 +59,7 @@ class Effects:
             "message.asked": sending.asked,
             "run.stop_asked": running.stop_asked,
             "contact.changed": people.contact_changed,
+            "contact.forget_asked": self._forgetting.asked,
             "consent.changed": people.consented,
             "template.status": definitions.template_status,
             "definition.uploaded": definitions.uploaded,
@@ -64,6 +69,9 @@ class Effects:
 
     async def open(self, database: Database) -> None:
         """Read back what waits from turn to turn."""
+        for library in self._workspaces.all():
+            rows = await database.fetch("SELECT 1 FROM tombstones WHERE workspace = ? LIMIT 1", (library.workspace,))
+            library.tombs = bool(rows)
         await self.receipts.open(database)
         for part in self._parts:
             await part.open(database)
@@ -77,9 +85,10 @@ class Effects:
         contacts: set[str] = set()
         told: list[tuple[str, str, str]] = []
         for event in events:
-            if not self._concerns(event):
-                continue
             fields = event.data if type(event.data) is dict else {}
+            if not self._concerns(event):
+                self._people.note(batch, event, fields)
+                continue
             if "delivery" in fields and type(fields["delivery"]) is str:
                 batch.delivery_of[event.position] = fields["delivery"]
                 deliveries.add(fields["delivery"])
@@ -98,8 +107,9 @@ class Effects:
                     )
         for _, kind, subject in timers:
             if kind in _TIMERS:
-                (runs if kind == "run" else deliveries).add(subject)
+                {"run": runs, "delivery": deliveries, FORGETTING: contacts}[kind].add(subject)
         await batch.load_addresses(addresses)
+        await self._people.load_tombs(batch, addresses)
         if told:
             await self.receipts.load(batch, events, told, deliveries)
         for event in events:
@@ -131,6 +141,8 @@ class Effects:
             return
         contact = batch.contacts.get(batch.contact_of.get(event.position, ""))
         fields = event.data if type(event.data) is dict else {}
+        if event.type not in ABOUT and self._is_late(batch, library, event, fields, contact):
+            return
         act = self._acts.get(event.type)
         if act is not None:
             act(batch, library, event, fields, contact)
@@ -143,12 +155,34 @@ class Effects:
         self._running.take(batch, library, event, fields)
         batch.topics.add((event.workspace, "events"))
 
+    def _is_late(
+        self, batch: Batch, library: Library, event: Event, fields: dict[str, Any], contact: Contact | None
+    ) -> bool:
+        """Note whom the journal speaks of here; true: of somebody who was forgotten, and all is done that has to be."""
+        run = batch.runs.get(fields["run"]) if "command" in fields and type(fields.get("run")) is str else None
+        if contact is None and run is not None and run.workspace == event.workspace:
+            contact = batch.contacts.get(run.contact)
+        if contact is None:
+            return False
+        if not contact.forgotten_ms:
+            batch.mention(contact.id, event)
+            return False
+        if run is not None and run.created_ms >= contact.forgotten_ms and run.status not in FINAL:
+            return False  # begun by the forgetting itself
+        self._forgetting.late(batch, library, event, fields, contact)
+        for part in self._part_of.get(event.type, ()):
+            part.take(batch, library, event)  # it sees that the contact was forgotten
+        return True
+
     def fire(self, batch: Batch, due_ms: int, kind: str, subject: str) -> None:
         """A timer is due."""
         if kind == "run":
             run = batch.runs.get(subject)
             if run is not None:
                 self._running.fire(batch, run)
+            return
+        if kind == FORGETTING:
+            batch.forgetting.append(subject)
             return
         if kind in self._part_fired:
             self._part_fired[kind].fire(batch, due_ms, kind, subject)
@@ -167,6 +201,10 @@ class Effects:
                 await self._running.ask_early(batch)
             if batch.unresolved:
                 await self._sending.resolve(batch)
+        if batch.leaving:
+            await self._forgetting.leave(batch)
+        for contact_id in batch.forgetting:
+            await self._forgetting.piece(batch, contact_id)
 
     def write(self, batch: Batch) -> None:
         """The rows that the journeys' parts changed."""
@@ -180,6 +218,10 @@ class Effects:
         for part in self._parts:
             if part.name in batch.rooms:
                 part.remember(batch)
+
+    def note(self, batch: Batch, event: Event) -> None:
+        """Of an event that could not be turned, whom it names: it is found when they are to be forgotten."""
+        self._people.note(batch, event, event.data if type(event.data) is dict else {})
 
     def forget(self) -> None:
         """The turn was not written: believe the tables again."""

@@ -67,6 +67,11 @@ def closed(actor: Actor, contact: str) -> Event:
     return actor.say("conversation.closed", contact, {"contact": contact})
 
 
+def forget_asked(actor: Actor, contact: str) -> Event:
+    """The contact is to be forgotten, for good."""
+    return actor.say("contact.forget_asked", contact, {"contact": contact})
+
+
 def reopened(actor: Actor, contact: str) -> Event:
     """It is to be worked on again."""
     return actor.say("conversation.reopened", contact, {"contact": contact})

@@ -6,7 +6,7 @@ whatever came in at the same time. It touches memory only in ``take`` and ``fire
 queries for the whole turn. It never commits.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +25,16 @@ from beckon.telephony.switch import Listener, Switch
 from beckon.web.live import Hub
 from beckon.web.sessions import Session
 from beckon.workspaces import Library, Workspaces
+
+
+class Buried(Protocol):
+    """What is left of somebody who was forgotten."""
+
+    @property
+    def subject(self) -> str: ...
+
+    @property
+    def at_ms(self) -> int: ...
 
 
 class Turn(Protocol):
@@ -51,8 +61,26 @@ class Turn(Protocol):
         """What whoever asked with this event is told, once the turn is durable."""
         ...
 
-    def forget(self, contact: Contact) -> None:
-        """What is personal about a contact goes, for good: name, addresses, what was said; its id stays."""
+    def mention(self, who: str, event: Event) -> None:
+        """The journal speaks of somebody here (a contact's id, or one of the part's): found when they are forgotten."""
+        ...
+
+    async def erase_mentions(self, who: str, subject: str, most: int) -> int:
+        """Take away what at most so many events said of somebody; how many there were. They are ``subject``'s then."""
+        ...
+
+    def scrub_later(self) -> None:
+        """What this turn takes away of somebody who was forgotten already shall not linger in the store's log."""
+        ...
+
+    def bury(
+        self, library: Library, subject: str, words: tuple[str, ...], refused: tuple[tuple[str, str, int], ...] = ()
+    ) -> None:
+        """Keep by a digest that these words meant somebody who was forgotten; ``subject``: the id that was theirs."""
+        ...
+
+    async def buried(self, digests: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], Buried]:
+        """What is left of those who were forgotten, by (workspace, ``Library.digest`` of the words)."""
         ...
 
     def post(self, entry: Entry, contact: Contact) -> None:
@@ -99,6 +127,15 @@ class Part(Protocol):
 
     def write(self, turn: Turn) -> None:
         """Add the changed rows to ``turn.changes``."""
+        ...
+
+    async def erase(self, turn: Turn, library: Library, contact: Contact, most: int) -> int:
+        """Take away what is personal of a contact in its own rows and files, at most so many; how many it was.
+
+        0: nothing is left. Called once more in a later turn until it says so, after the turn's events are taken and
+        before ``write``; ``contact`` has nothing but its id then. What comes late is taken as ever, and finds
+        ``turn.contact(event).forgotten_ms`` set.
+        """
         ...
 
     def remember(self, turn: Turn) -> None:

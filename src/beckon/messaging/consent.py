@@ -6,7 +6,7 @@ that STOP, a safety recall). Marketing needs a consent that was given. The newes
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -112,6 +112,28 @@ def allowed(contact: Contact, channel: str, purpose: str, now_ms: int) -> str | 
     if not said.granted:
         return f"the customer refused {purpose} messages on {_day(said)} ({said.proof})"
     return None
+
+
+def refusals(contact: Contact, channel: str) -> tuple[tuple[str, str, int], ...]:
+    """What stands refused for an address on a channel: (purpose, channel, at_ms), at most one for each purpose.
+
+    A phone that takes text messages can be called as well.
+    """
+    found: dict[tuple[str, str], Consent] = {}
+    for one in ("sms", "voice") if channel == "sms" else (channel,):
+        for purpose in PURPOSES:
+            newest = _newest(contact, one, purpose)
+            if newest is not None and not newest.granted:
+                found[purpose, newest.channel] = newest
+    return tuple([(one.purpose, one.channel, one.at_ms) for one in found.values()])
+
+
+def refused_before(contact: Contact, refused: Iterable[tuple[str, str, int]], forgotten_ms: int) -> Contact:
+    """The contact, with what was refused at one of its addresses by somebody who was forgotten."""
+    proof = f"refused before this address was forgotten on {clock.iso(forgotten_ms)[:10]}"
+    for purpose, channel, at_ms in refused:
+        contact = _with(contact, Consent(purpose, channel, False, at_ms, proof))
+    return contact
 
 
 def _newest(contact: Contact, channel: str, purpose: str) -> Consent | None:

@@ -42,6 +42,10 @@ class Engine(Protocol):
         """Run migration text."""
         ...
 
+    async def scrub(self) -> bool:
+        """Have nothing linger beside the tables of what was removed before; False: not now, somebody is reading."""
+        ...
+
 
 class Database:
     """One open database. ``commit`` groups what waits while a transaction is under way into the next one."""
@@ -75,6 +79,10 @@ class Database:
     async def look_up(self, queries: Sequence[Query]) -> list[list[Row]]:
         """Several reads by key, as the wheel does many: quick ones only, they may hold up the loop."""
         return await self.engine.look_up(queries)
+
+    async def scrub(self) -> bool:
+        """What was removed is not to linger in the store's log either; False: somebody is reading, ask again."""
+        return await self.engine.scrub()
 
     def commit(self, changes: Changes) -> "asyncio.Future[int]":
         """Write durably; the future gives how many ``insert_counted`` rows were new, or raises the error."""

@@ -21,6 +21,9 @@ from beckon.store.database import Query
 _READERS = 2
 #: Pages in the log before they go into the main file: 16,000 × 4 KiB = 64 MiB; fewer checkpoints, longer ones.
 _CHECKPOINT_PAGES = 16_000
+#: How long a write waits for another process's lock, and how long the emptying of the log for a reader.
+_BUSY_MS = 30_000
+_SCRUB_BUSY_MS = 250
 
 
 class SqliteEngine:
@@ -60,6 +63,9 @@ class SqliteEngine:
     async def script(self, sql: str) -> None:
         await asyncio.get_running_loop().run_in_executor(self._writer, self._script, sql)
 
+    async def scrub(self) -> bool:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._scrub)
+
     # Below: in a thread of the executors, or for a look-up on the loop's; each has a connection of its own.
 
     def _connection(self) -> sqlite3.Connection:
@@ -67,12 +73,18 @@ class SqliteEngine:
         if connection is None:
             try:
                 connection = sqlite3.connect(
-                    self.path, isolation_level=None, cached_statements=512, check_same_thread=False, timeout=30
+                    self.path,
+                    isolation_level=None,
+                    cached_statements=512,
+                    check_same_thread=False,
+                    timeout=_BUSY_MS / 1000,
                 )
                 connection.execute("PRAGMA journal_mode=WAL")
             except sqlite3.Error as error:
                 raise Misconfigured("store.unreachable", f"SQLite can't open {self.path}: {error}") from error
             connection.execute("PRAGMA synchronous=FULL")
+            # What is removed is overwritten: a person who is forgotten must not be found in the file.
+            connection.execute("PRAGMA secure_delete=ON")
             connection.execute("PRAGMA cache_size=-32768")
             connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
             self._local.connection = connection
@@ -111,6 +123,17 @@ class SqliteEngine:
                 raise _named(error) from error
             raise
         return counts
+
+    def _scrub(self) -> bool:
+        """Bring the log into the file and cut it off: it holds pages as they were."""
+        connection = self._connection()
+        try:
+            connection.execute(f"PRAGMA busy_timeout={_SCRUB_BUSY_MS}")
+            busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+        except sqlite3.Error as error:
+            raise _named(error) from error
+        return not busy
 
     def _script(self, sql: str) -> None:
         connection = self._connection()

@@ -66,6 +66,10 @@ CALLS = Table(
 )
 RECORDINGS = Table("recordings", ("id", "workspace", "call", "contact", "keep_until_ms", "path"))
 
+MENTIONS = Table("mentions", ("who", "position"), key_columns=2)
+FORGETTINGS = Table("forgettings", ("contact", "workspace", "asked_ms", "done_ms", "stage", "after", "who"))
+TOMBSTONES = Table("tombstones", ("workspace", "digest", "subject", "at_ms", "refused"), key_columns=2)
+
 ANSWERS = Table("answers", ("position", "answer", "created_ms"))
 
 # The journey loyalty_offers: its part writes them within the turn.
@@ -100,6 +104,6 @@ _LOYALTY = (
 ALL = (
     MARKS, WORKSPACES, API_KEYS, PEOPLE, SESSIONS, DEFINITIONS, JOURNAL, IDEMPOTENCY, CONTACTS, ADDRESSES, RUNS,
     WAITS, EARLY, TIMERS, OUTBOX, DELIVERIES, PROVIDER_IDS, CONVERSATIONS, ENTRIES, LINKS, APPROVALS, ANSWERS,
-    RECORDS, CALLS, RECORDINGS,
+    RECORDS, CALLS, RECORDINGS, MENTIONS, FORGETTINGS, TOMBSTONES,
     *_LOYALTY,
 )  # fmt: skip

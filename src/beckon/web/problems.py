@@ -58,6 +58,7 @@ STATUS_BY_CODE = {
     "auth.unknown": 401,
     "auth.wrong": 401,
     "delivery.doubtful": 409,
+    "contact.not_forgotten": 404,
 }
 
 _TITLES = {

@@ -22,7 +22,7 @@ from beckon.workspaces import Library, open_workspace
 
 T = TypeVar("T")
 
-ALL_SCOPES = "events read write definitions"
+ALL_SCOPES = "events read write forget definitions"
 PHONE = "+32470123456"
 
 SETTINGS = """\

@@ -1,8 +1,11 @@
 """Contacts by the API."""
 
+import asyncio
 import itertools
 
 import httpx
+
+from tests.doors.api.served import Served
 
 _numbers = itertools.count(470_100_000)
 
@@ -108,3 +111,46 @@ def test_what_is_wrong_with_a_contact_is_said_with_its_field(client: httpx.Clien
         assert refused.status_code == 422, body
         assert refused.headers["content-type"] == "application/problem+json"
         assert refused.json().get("field") == field, refused.json()
+
+
+def test_a_contact_is_forgotten_by_a_key_that_may_and_is_gone_for_everybody(
+    served: Served, client: httpx.Client
+) -> None:
+    number = phone()
+    contact = client.post("/v1/contacts", json={"name": "Vera Nish", "phone": number}).json()["id"]
+    path = f"/v1/contacts/{contact}"
+    assert client.get(f"{path}/forget").json()["code"] == "contact.not_forgotten"
+    refused = served.client("read write").post(f"{path}/forget")
+    assert (refused.status_code, refused.json()["code"]) == (403, "key.scope")
+    assert served.client("read write forget", workspace="other").post(f"{path}/forget").status_code == 404
+
+    asked = client.post(f"{path}/forget", headers={"Idempotency-Key": "forget-1"})
+    assert asked.status_code in (200, 202)
+    assert asked.json()["contact"] == contact
+    for _ in range(6_000):
+        done = client.get(f"{path}/forget").json()
+        if done["done"] is not None:
+            break
+        served.run(asyncio.sleep(0.01))
+    assert done["done"] is not None
+    assert done["asked"] == asked.json()["asked"]
+    again = client.post(f"{path}/forget", headers={"Idempotency-Key": "forget-1"})
+    assert (again.status_code, again.json()) == (200, done)
+    assert client.post(f"{path}/forget").json() == done
+
+    left = client.get(path).json()
+    assert (left["name"], left["addresses"], left["fields"]) == ("", [], {})
+    assert left["forgotten"] is not None
+    for method, at, body in (
+        ("PATCH", path, {"name": "Vera"}),
+        ("POST", f"{path}/consents", {"granted": True, "proof": "said so"}),
+        ("GET", f"{path}/consents", None),
+        ("POST", "/v1/messages", {"contact": contact, "text": "hello"}),
+    ):
+        answer = client.request(method, at, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (410, "contact.gone"), at
+    assert client.get("/v1/contacts", params={"address": number}).json()["items"] == []
+    assert client.post("/v1/contacts/con_nobody/forget").status_code == 404
+    # The number is free again.
+    new = client.post("/v1/contacts", json={"phone": number})
+    assert (new.status_code, new.json()["name"]) == (201, "")

@@ -34,9 +34,10 @@ PROGRAMME = {
 CONFIG = """\
 [checks.positive_data_acceptance]
 # 422: well formed, but it means nothing here: a number that can't exist, a template that is not there.
-expected-statuses = ["2xx", "404", "409", "422"]
+# 410: the run itself has had that contact forgotten.
+expected-statuses = ["2xx", "404", "409", "410", "422"]
 [checks.negative_data_rejection]
-expected-statuses = ["400", "404", "413", "415", "422"]
+expected-statuses = ["400", "404", "410", "413", "415", "422"]
 
 [parameters]
 {parameters}

@@ -12,6 +12,7 @@ import pytest
 
 from beckon.core.errors import Unavailable
 from beckon.core.exchange import Reply
+from beckon.journeys.loyalty_offers import asked
 from beckon.journeys.loyalty_offers.importing.command import lines_of
 from beckon.journeys.loyalty_offers.importing.rows import FileProblem, Rows, WrongRow
 from beckon.journeys.loyalty_offers.importing.sending import Sending, Stopped
@@ -87,6 +88,22 @@ async def test_a_file_becomes_members_and_the_same_file_again_changes_nothing(co
         writer.writerows(wrong)
     status, said = await command(counter, mended)
     assert (status, "4 new, 0 known already, 0 not taken" in said) == (0, True), said
+
+
+async def test_an_old_file_brings_nobody_back_who_was_forgotten_and_says_so(counter: Counter, tmp_path: Path):
+    file = tmp_path / "members.csv"
+    file.write_text(HEADER + "".join(f"C{n},pos,bo{n}@example.com,Bo{n},,yes,{n},,\n" for n in range(5)))
+    assert (await command(counter, file))[0] == 0
+    bo = await counter.reading.find(WORKSPACE, "external:pos", "C3")
+    assert bo is not None
+    await counter.ask("loyalty.forget_asked", asked.Forget(member=bo.id))
+    status, said = await command(counter, file)
+    assert (status, "0 new, 4 known already, 1 not taken" in said) == (1, True), said
+    [wrong] = csv.DictReader((tmp_path / "members.errors.csv").read_text().splitlines())
+    assert (wrong["line"], wrong["code"], wrong["email"]) == ("5", "member.forgotten", "bo3@example.com")
+    assert "forgotten on" in wrong["why"]
+    rows = await counter.beckon.database.fetch("SELECT body FROM members WHERE state = 'active'")
+    assert not [body for (body,) in rows if "bo3@" in str(body)]
 
 
 async def test_an_import_goes_on_where_it_is_told_to(counter: Counter, tmp_path: Path):

@@ -16,12 +16,13 @@ from beckon.core.errors import Refused, Unavailable
 from beckon.store.changes import Changes, Row
 from beckon.store.database import Query
 from beckon.workspaces import version_of
-from tests.rooms.worker.stage import ANN, DAY_MS, HOUR_MS, MINUTE_MS, SEND, Line, line, visit
+from tests.rooms.worker.stage import ANN, DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, SEND, Line, line, visit
 
 #: Tables that have a row for each event, contact, run or message.
 GROWING = (
     "journal", "contacts", "addresses", "runs", "waits", "early", "timers", "outbox", "deliveries", "provider_ids",
-    "conversations", "entries", "links", "idempotency", "records",
+    "conversations", "entries", "links", "idempotency", "records", "mentions", "tombstones", "forgettings", "calls",
+    "recordings", "members", "member_keys", "points", "offers",
 )  # fmt: skip
 #: Indexes that hold only what is on its way: these may be read from end to end, as far as a LIMIT goes.
 ON_ITS_WAY = ("outbox_due", "outbox_ready", "outbox_retrying")
@@ -127,6 +128,11 @@ async def play(here: Line) -> None:
     [stopped] = [run for run in await here.runs() if run.key == "V-5"]
     await here.says("run.stop_asked", {"run": stopped.id})
     await here.passes(2 * HOUR_MS)
+    await here.says("contact.forget_asked", {"contact": contact}, subject=contact)
+    for _ in range(12):
+        await here.passes(SECOND_MS)
+    await here.says("message.received", {**received, "provider_id": "SM2"}, source="providers/twilio_sms/1", id_="late")
+    await here.receipt("delivered", "nobody-knows-it-either")
     await here.passes(2 * DAY_MS)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from beckon.core.clock import iso
 from beckon.core.contact import Contact
 from beckon.core.delivery import Delivery
 from beckon.core.errors import Refused, Unavailable
@@ -63,7 +64,15 @@ def delivery_of(event: Event) -> str:
 
 
 async def known_contact(ask: Ask[Any, Any]) -> Contact:
-    """The contact whom the path names. Raises ``Refused`` (404)."""
+    """The contact whom the path names. Raises ``Refused`` (404; 410 where they were forgotten)."""
+    found = await contact_or_gone(ask)
+    if found.forgotten_ms:
+        raise Refused("contact.gone", f"this contact was forgotten on {iso(found.forgotten_ms)[:10]}")
+    return found
+
+
+async def contact_or_gone(ask: Ask[Any, Any]) -> Contact:
+    """The contact whom the path names, or what is left of one who was forgotten. Raises ``Refused`` (404)."""
     found = await lists.contact(ask.parts.reader, ask.workspace, ask.path["contact"])
     if found is None:
         raise Refused("contact.not_found", "there is no such contact")

@@ -5,12 +5,20 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from beckon.core.clock import iso
 from beckon.core.errors import Refused
 from beckon.doors.api import lists
-from beckon.doors.api.acts import known_contact, say
+from beckon.doors.api.acts import contact_or_gone, known_contact, say
 from beckon.doors.api.paging import ContactKey, Limit
 from beckon.doors.api.parts import Ask, Operation, Page
-from beckon.doors.api.shapes import ConsentShown, ContactId, ContactShown, show_consent, show_contact
+from beckon.doors.api.shapes import (
+    ConsentShown,
+    ContactId,
+    ContactShown,
+    ForgettingShown,
+    show_consent,
+    show_contact,
+)
 from beckon.messaging.contacts import CHANNELS, Reference, read_reference
 
 Short = Annotated[str, Meta(max_length=200)]
@@ -115,7 +123,7 @@ async def list_contacts(ask: Ask[ContactsQuery, None]) -> Page[ContactShown]:
 
 async def read_contact(ask: Ask[None, None]) -> ContactShown:
     """One contact."""
-    return show_contact(await known_contact(ask))
+    return show_contact(await contact_or_gone(ask))
 
 
 async def write_contact(ask: Ask[None, ContactWritten]) -> tuple[int, ContactShown]:
@@ -153,6 +161,25 @@ async def write_consent(ask: Ask[None, ConsentGiven]) -> Page[ConsentShown]:
     given = msgspec.to_builtins(ask.body)
     await say(ask, "consent.changed", found.id, {"contact": found.id, **given})
     return await list_consents(ask)  # type: ignore[arg-type]
+
+
+async def forget_contact(ask: Ask[None, None]) -> tuple[int, ForgettingShown]:
+    """Forget a contact, for good; who was forgotten already, is."""
+    found = await contact_or_gone(ask)
+    if not found.forgotten_ms:
+        await say(ask, "contact.forget_asked", found.id, {"contact": found.id})
+    shown = await read_forgetting(ask)
+    return (202 if shown.done is None else 200), shown
+
+
+async def read_forgetting(ask: Ask[None, None]) -> ForgettingShown:
+    """How far it is."""
+    found = await contact_or_gone(ask)
+    shown = await lists.forgetting(ask.parts.reader, ask.workspace, found.id)
+    if shown is None:
+        raise Refused("contact.not_forgotten", "nobody asked to have this contact forgotten")
+    asked_ms, done_ms = shown
+    return ForgettingShown(contact=found.id, asked=iso(asked_ms), done=iso(done_ms) if done_ms else None)
 
 
 def _order(ask: Ask[None, ContactWritten]) -> dict[str, Any]:
@@ -225,6 +252,34 @@ OPERATIONS = (
         act=change_contact,
         body=ContactWritten,
         answer=ContactShown,
+    ),
+    Operation(
+        method="POST",
+        path="/v1/contacts/{contact}/forget",
+        name="forget_contact",
+        tag="Contacts",
+        summary="Forget a contact, for good",
+        words=(
+            "At once nobody has their name and addresses, what waits for them is withdrawn, and their flows end. What"
+            " was written down of them follows in pieces: words, variables, links, recordings and their files. At the"
+            " end the event `contact.forgotten` says so (200, `done`); until then the answer is 202. Counts, the"
+            " ledger's sums and that an address said STOP stay, the latter as a keyed digest. It can't be taken back."
+        ),
+        scope="forget",
+        act=forget_contact,
+        answer=ForgettingShown,
+        status=202,
+        status_too=200,
+    ),
+    Operation(
+        method="GET",
+        path="/v1/contacts/{contact}/forget",
+        name="read_forgetting",
+        tag="Contacts",
+        summary="How far the forgetting of a contact is",
+        scope="read",
+        act=read_forgetting,
+        answer=ForgettingShown,
     ),
     Operation(
         method="GET",

@@ -11,7 +11,7 @@ from beckon.core.ids import secret
 from beckon.store.database import Database
 
 #: What a key may be allowed to do.
-SCOPES = frozenset({"events", "read", "write", "definitions"})
+SCOPES = frozenset({"events", "read", "write", "forget", "definitions"})
 _CACHED_MAX = 10_000
 
 

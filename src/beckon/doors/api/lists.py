@@ -35,6 +35,14 @@ async def contact(reader: Database, workspace: str, id: str) -> Contact | None:
     return _contact(str(rows[0][0])) if rows else None
 
 
+async def forgetting(reader: Database, workspace: str, contact: str) -> tuple[int, int] | None:
+    """When a contact was to be forgotten, and when that was done (0: it is under way); None: nobody asked."""
+    rows = await reader.fetch(
+        "SELECT asked_ms, done_ms FROM forgettings WHERE contact = ? AND workspace = ?", (contact, workspace)
+    )
+    return (int(rows[0][0] or 0), int(rows[0][1] or 0)) if rows else None
+
+
 async def owner_of(reader: Database, workspace: str, addresses: Iterable[tuple[str, str]]) -> str:
     """The contact that has the first of these addresses that anybody has; empty: nobody."""
     wanted = list(addresses)

@@ -42,8 +42,12 @@ async def send_message(ask: Ask[None, MessageAsked]) -> DeliveryShown:
     given = ask.body
     contact: Any = given.contact if isinstance(given.contact, str) else _meant(given.contact)
     reference = read_given(ask, contact, field="contact")
-    if reference.id and await lists.contact(ask.parts.reader, ask.workspace, reference.id) is None:
-        raise Refused("message.contact", "there is no contact of that id", field="contact")
+    if reference.id:
+        known = await lists.contact(ask.parts.reader, ask.workspace, reference.id)
+        if known is None:
+            raise Refused("message.contact", "there is no contact of that id", field="contact")
+        if known.forgotten_ms:
+            raise Refused("contact.gone", "this contact was forgotten", field="contact")
     fields: dict[str, Any] = {
         "contact": contact,
         "via": known_channels(ask, given.via),
@@ -110,5 +114,6 @@ OPERATIONS = (
         body=MessageAsked,
         answer=DeliveryShown,
         status=202,
+        refusals=(410,),
     ),
 )

@@ -28,7 +28,7 @@ _TITLES = {
     404: "There is no such thing in this workspace",
     408: "The body came too slowly",
     409: "It conflicts with what is there",
-    410: "It is over",
+    410: "It is over, or was forgotten",
     413: "The body is too large",
     415: "Not this kind of content",
     422: "The content doesn't fit",
@@ -59,7 +59,7 @@ _ABOUT = """\
 Events come in, messages go out, and what becomes of them is an event again.
 
 **Keys.** Every call wants an API key of a workspace: `Authorization: Bearer bk_…` (or `X-API-Key`). A key may do what
-its scopes say: `events`, `read`, `write`, `definitions`. It sees its own workspace and nothing else.
+its scopes say: `events`, `read`, `write`, `forget`, `definitions`. It sees its own workspace and nothing else.
 
 **Lists** come in pages: `limit` says how many, `next` of a page asks for the one after it, as `after`.
 
@@ -183,7 +183,7 @@ def _query_parameters(operation: Operation) -> list[Schema]:
 
 
 def _headers(operation: Operation) -> list[Schema]:
-    keyed = operation.once or (operation.method == "POST" and operation.scope == "write")
+    keyed = operation.once or (operation.method == "POST" and operation.scope in ("write", "forget"))
     return [openapi_events.IDEMPOTENCY_KEY] if keyed else []
 
 
@@ -191,6 +191,8 @@ def _with_problems(operation: Operation, said: Schema) -> Schema:
     statuses = {400, 401, 403, 422, 503, *operation.refusals}
     if "{" in operation.path:
         statuses.add(404)
+    if "{contact}" in operation.path:
+        statuses.add(410)
     if operation.method != "GET":
         statuses |= {408, 413, 415}
     for status in sorted(statuses):

@@ -55,6 +55,18 @@ class ContactShown(msgspec.Struct, frozen=True, kw_only=True):
     #: channel → when the contact last wrote there.
     last_inbound: dict[str, Instant]
     fields: dict[str, str]
+    #: when they were to be forgotten: all else but the id is empty then.
+    forgotten: Instant | None = None
+
+
+class ForgettingShown(msgspec.Struct, frozen=True, kw_only=True):
+    """That a contact was to be forgotten, and how far that is."""
+
+    contact: ContactId
+    #: from then on nobody has their name and addresses, and nothing is sent to them.
+    asked: Instant
+    #: when the last that was written down of them was gone, and ``contact.forgotten`` said; null: under way.
+    done: Instant | None
 
 
 class ConversationShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -283,6 +295,7 @@ def show_contact(contact: Contact) -> ContactShown:
         channel_order=list(contact.channel_order),
         last_inbound={channel: iso(at_ms) for channel, at_ms in contact.last_inbound_ms.items()},
         fields=contact.fields,
+        forgotten=iso(contact.forgotten_ms) if contact.forgotten_ms else None,
     )
 
 

@@ -50,6 +50,7 @@ def routes(parts: ConsoleParts) -> list[Route]:
         f"{thread}/close": conversations.close,
         f"{thread}/reopen": conversations.reopen,
         f"{thread}/read": conversations.read,
+        f"{thread}/forget": conversations.forget,
         "/console/deliveries/{delivery}/resend": deliveries.resend,
     }
     return [

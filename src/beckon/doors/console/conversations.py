@@ -130,6 +130,17 @@ async def reopen(visit: Visit) -> Response:
     return _back(visit, contact)
 
 
+async def forget(visit: Visit) -> Response:
+    """An owner has the contact forgotten; the form says the word."""
+    contact = await _contact_of(visit)
+    if visit.session.person.role != "owner":
+        raise Refused("contact.forbidden", "Only an owner may have a contact forgotten.")
+    if (await visit.field("sure")).strip().lower() != "forget":
+        raise Refused("contact.unsure", "Type “forget” to say that you mean it: it does not come back.", field="sure")
+    await visit.say(acts.forget_asked(await visit.actor(), contact))
+    return _back(visit, contact)
+
+
 async def read(visit: Visit) -> Response:
     """The page was seen: what it showed as unread no longer is."""
     contact = await _contact_of(visit)
@@ -176,6 +187,8 @@ async def _thread_page(
     )
     if found is None:
         return await visit.missing("conversation")
+    if found.contact.forgotten_ms:
+        return await _forgotten(visit, contact)
     return await visit.show(
         "conversations.html",
         http_status=status,
@@ -199,6 +212,20 @@ async def _thread_page(
         mode=mode,
         flash=flash,
         earlier_page=bool(visit.query("before")),
+    )
+
+
+async def _forgotten(visit: Visit, contact: str) -> Response:
+    rows = await visit.reader.fetch("SELECT asked_ms, done_ms FROM forgettings WHERE contact = ?", (contact,))
+    asked_ms, done_ms = rows[0] if rows else (0, 0)
+    return await visit.show(
+        "forgotten.html",
+        http_status=410,
+        title="A forgotten contact",
+        topics=(f"conversation:{contact}",),
+        contact=contact,
+        asked_ms=asked_ms,
+        done_ms=done_ms,
     )
 
 
@@ -292,6 +319,9 @@ async def _contact_of(visit: Visit) -> str:
     )
     if not known:
         raise Refused("conversation.unknown", "There is no such conversation here.")
+    gone = await visit.reader.fetch("SELECT 1 FROM forgettings WHERE contact = ?", (contact,))
+    if gone:
+        raise Refused("contact.gone", "This contact was forgotten.")
     return contact
 
 

@@ -1,6 +1,8 @@
 """The journey's part in a turn: a call's row from its first ring to its end, and its entry in the contact's thread."""
 
+import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,6 +23,7 @@ from beckon.journeys.call_processing.kept import (
     encode,
     topic_of,
 )
+from beckon.journeys.call_processing.upkeep import unlinked
 from beckon.journeys.part import Turn
 from beckon.store.changes import Row
 from beckon.store.database import Database, within
@@ -89,6 +92,35 @@ class CallsPart:
                     ),
                 )  # fmt: skip
 
+    async def erase(self, turn: Turn, library: Library, contact: Contact, most: int) -> int:
+        """Calls, recordings and their files; of one that is under way stays whose it is, so that its end is known."""
+        room: dict[str, _Known] = turn.rooms.setdefault(NAME, {})
+        recordings, over, under_way = await turn.database.fetch_all(
+            (
+                ("SELECT id, path FROM recordings WHERE contact = ? ORDER BY id LIMIT ?", (contact.id, most)),
+                ("SELECT id FROM calls WHERE contact = ? AND ended_ms > 0 LIMIT ?", (contact.id, most)),
+                (
+                    "SELECT id, body FROM calls WHERE contact = ? AND ended_ms = 0 AND script <> '' LIMIT ?",
+                    (contact.id, most),
+                ),
+            )
+        )
+        gone = await asyncio.to_thread(unlinked, [(str(id_), Path(str(path))) for id_, path in recordings])
+        for recording in gone:
+            turn.changes.delete(RECORDINGS, (recording,))
+        for (id_,) in over:
+            room.pop(str(id_), None)
+            turn.changes.delete(CALLS, (id_,))
+        for id_, body in under_way:
+            record = decode(str(body)).record
+            bare = CallRecord(
+                id=record.id, workspace=record.workspace, script="", version="", direction=record.direction,
+                caller="", called="", started_ms=record.started_ms, outcome="", ended_ms=0,
+            )  # fmt: skip
+            room[str(id_)] = _Known(library.workspace, contact.id, Kept(record=bare), True)
+        turn.topics.add((library.workspace, "journey:calls"))
+        return len(gone) + len(over) + len(under_way)
+
     def remember(self, turn: Turn) -> None:
         """Nothing is remembered from turn to turn."""
 
@@ -99,10 +131,13 @@ class CallsPart:
 
     def started(self, turn: Turn, library: Library, event: Event, fields: dict[str, Any]) -> None:
         """It rings."""
+        contact = turn.contact(event)
+        if contact is not None and contact.forgotten_ms:
+            return
         if event.workspace and _call_of(event) not in turn.rooms[NAME]:
             delivery = fields.get("delivery")
             kept = Kept(record=_record(fields), delivery=delivery if type(delivery) is str else "")
-            self._put(turn, event.workspace, turn.contact(event), kept)
+            self._put(turn, event.workspace, contact, kept)
 
     def finished(self, turn: Turn, library: Library, event: Event, fields: dict[str, Any]) -> None:
         """It is over."""
@@ -111,6 +146,9 @@ class CallsPart:
         if known is not None and (known.kept.record.outcome or known.workspace != event.workspace):
             return  # told before: a server that was killed tells of it once more
         contact = turn.contact(event)
+        if contact is not None and contact.forgotten_ms:
+            self._over(turn, event.workspace, contact, record)
+            return
         kept = msgspec.structs.replace(known.kept, record=record) if known is not None else Kept(record=record)
         self._put(turn, event.workspace, contact, kept)
         days = library.settings.telephony.recordings_days
@@ -122,6 +160,15 @@ class CallsPart:
         if contact is not None:
             entry: Entry = call_entry(event.workspace, contact.id, record)
             turn.post(entry, contact)
+
+    def _over(self, turn: Turn, workspace: str, contact: Contact, record: CallRecord) -> None:
+        """A call is over with somebody who was forgotten meanwhile: nothing of it is kept."""
+        turn.rooms[NAME].pop(record.id, None)
+        turn.changes.delete(CALLS, (record.id,))
+        for recording in record.recordings:
+            if recording.path:
+                row = (recording.id, workspace, record.id, contact.id, 0, recording.path)
+                turn.changes.upsert(RECORDINGS, row)
 
     def commented(self, turn: Turn, library: Library, event: Event, fields: dict[str, Any]) -> None:
         """Words about a moment."""
@@ -142,9 +189,8 @@ class CallsPart:
         self._change(turn, event, lambda kept: {"listened": (*kept.listened, one)[-LISTENED_MAX:]})
 
     def forgotten(self, turn: Turn, library: Library, event: Event, fields: dict[str, Any]) -> None:
-        """A contact is forgotten: calls, entries, and what the journal says of them; the files go with the next round.
-
-        What flows have kept of their questions is not ours.
+        """A contact's calls are forgotten: rows, entries, what the journal says of them; the files go with the next
+        round. What flows have kept of their questions goes with the contact only.
         """
         contact = turn.contact(event)
         if contact is None:
@@ -172,6 +218,8 @@ class CallsPart:
         known: _Known | None = turn.rooms[NAME].get(_call_of(event))
         if known is None or known.workspace != event.workspace:
             return
+        if known.contact:
+            turn.mention(known.contact, event)
         known.kept = msgspec.structs.replace(known.kept, **changed(known.kept))
         known.changed = True
         turn.topics |= {(event.workspace, TOPIC), (event.workspace, topic_of(known.kept.record.id))}
@@ -184,8 +232,6 @@ _ACTS: dict[str, _Act] = {
     "call.marked": CallsPart.marked,
     "call.listened": CallsPart.listened,
     "call.forgotten": CallsPart.forgotten,
-    "contact.forgotten": CallsPart.forgotten,
-    "member.forgotten": CallsPart.forgotten,
 }
 
 

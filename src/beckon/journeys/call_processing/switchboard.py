@@ -141,6 +141,11 @@ class Switchboard:
 
     async def _finish(self, record: CallRecord) -> None:
         message = self._carrying.get(record.id)
+        if not record.contact:
+            # Whose it is was settled when it began: they may have been forgotten meanwhile, and come back by no number.
+            rows = await self._parts.reader.fetch("SELECT contact FROM calls WHERE id = ?", (record.id,))
+            if rows and rows[0][0]:
+                record = msgspec.structs.replace(record, contact=str(rows[0][0]))
         events = [finished_event(self._library, record, message.delivery_id if message is not None else "")]
         if message is not None:
             events += said_of(record, replies_of(message), message.delivery_id)
@@ -150,13 +155,14 @@ class Switchboard:
     async def _tell_lost(self) -> None:
         """The calls that were under way when the last server died."""
         rows = await self._parts.reader.fetch(
-            "SELECT body FROM calls WHERE workspace = ? AND ended_ms = 0 ORDER BY id LIMIT ?",
+            "SELECT body, contact FROM calls WHERE workspace = ? AND ended_ms = 0 ORDER BY id LIMIT ?",
             (self._library.workspace, _LOST_MAX),
         )
         events = []
-        for (body,) in rows:
+        for body, contact in rows:
             kept = decode(str(body))
             record = lost(kept.record, self._parts.clock.now_ms(), await asyncio.to_thread(self._left_of, kept.record))
+            record = msgspec.structs.replace(record, contact=str(contact))
             events.append(finished_event(self._library, record, kept.delivery))
             if kept.delivery:
                 events += said_of(record, (), kept.delivery)

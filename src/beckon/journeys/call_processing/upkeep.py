@@ -20,7 +20,7 @@ async def forget_files(database: Database, workspace: str, now_ms: int, folder: 
         "SELECT id, path FROM recordings WHERE workspace = ? AND keep_until_ms <= ? ORDER BY keep_until_ms LIMIT ?",
         (workspace, now_ms, PAGE),
     )
-    gone = await asyncio.to_thread(_unlinked, [(str(id_), Path(str(path))) for id_, path in rows])
+    gone = await asyncio.to_thread(unlinked, [(str(id_), Path(str(path))) for id_, path in rows])
     if gone:
         changes = Changes()
         for id_ in gone:
@@ -36,7 +36,7 @@ def peaks_beside(path: Path) -> Path:
     return path.with_suffix(".peaks")
 
 
-def _unlinked(recordings: list[tuple[str, Path]]) -> list[str]:
+def unlinked(recordings: list[tuple[str, Path]]) -> list[str]:
     """The recordings whose files are gone now; one whose file can't be removed is tried again in the next round."""
     gone = []
     for id_, path in recordings:

@@ -1,4 +1,4 @@
-"""Joining: who signs up, changes, is tagged, says yes to a campaign, or is forgotten; and points by hand."""
+"""Joining: who signs up, changes, is tagged, or says yes to a campaign; and points by hand."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from beckon.core.event import Event
 from beckon.core.ids import fresh
 from beckon.journeys.loyalty_offers import asked, earning, ledger, purchases, wallet
 from beckon.journeys.loyalty_offers.desk import Desk, tier_for
-from beckon.journeys.loyalty_offers.member import SAID_MAX, Member, Profile
-from beckon.journeys.loyalty_offers.offer import OPEN
+from beckon.journeys.loyalty_offers.forgetting import beside, sign_up_keys, trim, why_not
+from beckon.journeys.loyalty_offers.member import Member, Profile
 from beckon.journeys.loyalty_offers.room import Key
 from beckon.journeys.loyalty_offers.told import contact_of, days_left, last_moment, reached
 
@@ -22,20 +22,10 @@ EXTERNALS_MAX = 20
 CAMPAIGNS_MAX = 500
 
 
-def keys_of(workspace: str, given: asked.SignUp) -> list[Key]:
-    """By what a new member would be found."""
-    keys = [(workspace, f"external:{type_}", id_) for type_, id_ in given.external.items()]
-    if given.profile.email:
-        keys.append((workspace, "email", given.profile.email.casefold()))
-    if given.profile.phones:
-        keys.append((workspace, "phone", given.profile.phones[0].number))
-    return keys
-
-
 def sign_up(desk: Desk, given: asked.SignUp, position: int, *, imported: bool = False) -> Member:
     """A new member. Raises ``Refused`` where the mailbox or the id is somebody's already."""
     room = desk.room
-    for key in keys_of(desk.workspace, given):
+    for key in sign_up_keys(desk.workspace, given):
         if key[1] != "phone" and room.keys.get(key):
             raise Refused(
                 "member.email" if key[1] == "email" else "member.external",
@@ -49,10 +39,9 @@ def sign_up(desk: Desk, given: asked.SignUp, position: int, *, imported: bool = 
         profile=given.profile,
         external=dict(given.external),
         tags=dict.fromkeys(given.tags, 0),
-        said=[position],
     )
     leads = True
-    for key in keys_of(desk.workspace, given):
+    for key in sign_up_keys(desk.workspace, given):
         if key[1] == "phone" and room.keys.get(key):
             leads = False  # a number that a family shares leads to the first of them
         else:
@@ -135,24 +124,31 @@ def sign_up_asked(desk: Desk, given: asked.SignUp, position: int) -> dict[str, A
 def members_asked(desk: Desk, given: asked.ManySignUps, position: int) -> dict[str, Any]:
     """``loyalty.members_asked``: each on its own; what is wrong with one does not hold up the others."""
     answers: list[dict[str, Any]] = []
-    for one in given.members:
+    gone: list[int] = []
+    for at, one in enumerate(given.members):
         try:
             known = _known(desk, one)
             if known:
                 answers.append({"member": known, "known": True})
                 continue
+            why = why_not(desk, one)
+            if why:
+                gone.append(at)
+                raise Refused("member.forgotten", why)
             if one.tier and one.tier not in desk.rules.rates:
                 raise Refused("member.tier", f"the programme has no level {one.tier[:60]!r}", field="tier")
             answers.append({"member": sign_up(desk, one, position, imported=given.quiet).id})
         except BeckonError as error:
             answers.append({"error": {"code": error.code, "why": error.why, "field": error.field}})
+    if gone:
+        trim(desk.room.turn, position, given, gone)
     return {"members": answers}
 
 
 def _known(desk: Desk, given: asked.SignUp) -> str:
     """The member whom an import means and who is there already; empty: nobody, or it is not sure who."""
-    owners = {desk.room.keys.get(key, "") for key in keys_of(desk.workspace, given) if key[1] == "email"}
-    ids = {desk.room.keys.get(key, "") for key in keys_of(desk.workspace, given) if key[1].startswith("external:")}
+    owners = {desk.room.keys.get(key, "") for key in sign_up_keys(desk.workspace, given) if key[1] == "email"}
+    ids = {desk.room.keys.get(key, "") for key in sign_up_keys(desk.workspace, given) if key[1].startswith("external:")}
     found = (ids or owners) - {""}
     return found.pop() if len(found) == 1 and owners <= found | {""} else ""
 
@@ -182,7 +178,6 @@ def change_asked(desk: Desk, given: asked.Change, position: int) -> dict[str, An
     member.external = {type_: id_ for type_, id_ in externals.items() if id_}
     member.profile = profile
     member.state = given.state or member.state
-    note_said(member, position)
     room.put_member(member)
     if changed:
         contact = contact_of(member, phone=bool(member.contact) or not profile.email)
@@ -234,46 +229,6 @@ def _moved_phone(desk: Desk, member: Member, profile: Profile) -> list[tuple[Key
         if after and not desk.room.keys.get(new):
             moves.append((new, member.id))
     return moves
-
-
-def note_said(member: Member, position: int) -> None:
-    """Remember that an event says something personal of a member."""
-    member.said.append(position)
-    del member.said[:-SAID_MAX]
-
-
-def forget_asked(desk: Desk, given: asked.Forget, contact: Contact | None) -> dict[str, Any]:
-    """``loyalty.forget_asked``: what is personal goes for good; the ledger's numbers stay, nobody's."""
-    room, turn = desk.room, desk.room.turn
-    member = room.member(desk.workspace, given)
-    for offer in [one for one in room.offers.values() if one.member == member.id]:
-        if offer.state in OPEN:
-            wallet.revoke(desk, offer, member, why="the member was forgotten")
-    keys: list[Key] = [(desk.workspace, f"external:{type_}", id_) for type_, id_ in member.external.items()]
-    if member.profile.email:
-        keys.append((desk.workspace, "email", member.profile.email.casefold()))
-    if member.profile.phones:
-        keys.append((desk.workspace, "phone", member.profile.phones[0].number))
-    if member.contact:
-        keys.append((desk.workspace, "contact", member.contact))
-    for key in keys:
-        if room.keys.get(key, member.id) in ("", member.id):
-            room.put_key(key, "")
-    room.due_at(member.due_ms, 0, "member", member.id)
-    for position in member.said:
-        # What the journal has of the person goes, too; that something was asked stays.
-        turn.changes.execute(
-            "UPDATE journal SET data = ?, subject = NULL WHERE position = ?",
-            (f'{{"member":"{member.id}","forgotten":true}}', position),
-        )
-    if contact is not None and contact.id == member.contact:
-        turn.forget(contact)
-    account = member.account
-    left = Member(id=member.id, workspace=member.workspace, state="forgotten", joined_ms=member.joined_ms)
-    left.account.balance, left.account.last = account.balance, account.last
-    room.put_member(left)
-    room.tell(desk.library, "member.forgotten", member.id, {"member": member.id})
-    return {"member": member.id}
 
 
 def tags_asked(desk: Desk, given: asked.Tag) -> dict[str, Any]:
@@ -339,12 +294,14 @@ def linked(desk: Desk, event: Event, contact: Contact | None) -> None:
     member = desk.room.members.get(str(fields.get("member")))
     if member is None or member.state == "forgotten":
         return
-    note_said(member, event.position)
+    desk.room.turn.mention(member.id, event)
     desk.room.put_member(member)
-    if contact is not None and not member.contact:
+    if contact is not None and not member.contact and not contact.forgotten_ms:
         key = (desk.workspace, "contact", contact.id)
         if not desk.room.keys.get(key):
             desk.room.put_key(key, member.id)
+        elif desk.room.keys[key] != member.id:
+            desk.room.put_key((desk.workspace, beside(contact.id), member.id), member.id)
         member.contact = contact.id
 
 

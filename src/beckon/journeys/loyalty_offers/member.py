@@ -8,8 +8,6 @@ from beckon.journeys.loyalty_offers.ledger import Account
 WALLET_MAX = 200
 #: Sales that a member's row names, the newest first.
 RECENT_MAX = 20
-#: Events with something personal that a member's row names.
-SAID_MAX = 200
 #: Days of purchases that are remembered for ``count in a period``.
 VISITS_MAX = 100
 
@@ -93,8 +91,10 @@ class Member(msgspec.Struct, kw_only=True, omit_defaults=True):
     locked_until_ms: int = 0
     #: multi-use codes taken: code → times
     codes: dict[str, int] = {}
-    #: positions of events that say something personal: what is forgotten is forgotten there, too.
+    #: positions of events that say something personal, as they were noted before ``mentions`` held them.
     said: list[int] = []
+    #: forgotten: the ledger's entry from which on there may be words still; 0: none.
+    unsaid: int = 0
     #: the next thing that is due for the points, as ``loyalty_due`` has it; 0: nothing.
     due_ms: int = 0
     #: points that expire up to this instant were told of.

@@ -12,9 +12,10 @@ the same midnight are one timer, and events go on between two pieces.
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from beckon.core.contact import Contact
 from beckon.core.errors import BeckonError
 from beckon.core.event import Event
-from beckon.journeys.loyalty_offers import asked, codes, joining, purchases, rounds, wallet
+from beckon.journeys.loyalty_offers import asked, codes, forgetting, joining, purchases, rounds, wallet
 from beckon.journeys.loyalty_offers.asked import ASKED
 from beckon.journeys.loyalty_offers.books import Book
 from beckon.journeys.loyalty_offers.desk import Desk
@@ -40,7 +41,7 @@ class LoyaltyPart:
 
     name = NAME
     types = frozenset(ASKED) | frozenset(_LINKED)
-    timers = frozenset({"loyalty.due", rounds.TIMER})
+    timers = frozenset({"loyalty.due", rounds.TIMER, forgetting.TIMER})
 
     def __init__(self) -> None:
         self._memory = Memory()
@@ -76,7 +77,10 @@ class LoyaltyPart:
                 contact = turn.contact(event)
                 if contact is not None:
                     wanted.keys.add((event.workspace, "contact", contact.id))
+        await self._load_buried(room, events)
         await self._due(room, timers, wanted)
+        leaving = [str(subject) for _, kind, subject in timers if kind == forgetting.TIMER]
+        wanted.members.update(leaving)
         await self._fetch(room, wanted)
         asked_for = {event.workspace for event in events} | {member.workspace for member in room.members.values()}
         if any(isinstance(given, asked.Round) for given in room.asked.values()):
@@ -87,6 +91,23 @@ class LoyaltyPart:
             await rounds.load(room, due_rounds)
         asked_for |= {one.workspace for one in room.rounds.values()}
         await self._open_books(turn, asked_for)
+        for id_ in leaving:
+            member = room.members.get(id_)
+            if member is not None and member.state == "forgotten":
+                done = await forgetting.piece(room, member, forgetting.ROWS_MAX)
+                if done:
+                    room.forgetting.add(id_)
+
+    async def _load_buried(self, room: Room, events: Sequence[Event]) -> None:
+        """Who was forgotten among those whom a file brings."""
+        digests: set[tuple[str, str]] = set()
+        for event in events:
+            given, library = room.asked.get(event.position), room.turn.workspaces.get(event.workspace)
+            if isinstance(given, asked.ManySignUps) and library is not None and library.tombs:
+                for one in given.members:
+                    digests.update(forgetting.digests_of(library, one))
+        if digests:
+            room.buried.update(await room.turn.buried(digests))
 
     async def _due(self, room: Room, timers: Sequence[Row], wanted: "_Wanted") -> None:
         if any(kind == "loyalty.due" for _, kind, _ in timers):
@@ -129,11 +150,7 @@ class LoyaltyPart:
         for id_ in {*forgotten, *wanted.changed, *[room.keys.get(key, "") for key in wanted.changed_keys]}:
             member = room.members.get(id_)
             if member is not None:
-                keys += [(member.workspace, f"external:{type_}", one) for type_, one in member.external.items()]
-                if member.profile.email:
-                    keys.append((member.workspace, "email", member.profile.email.casefold()))
-                if member.profile.phones:
-                    keys.append((member.workspace, "phone", member.profile.phones[0].number))
+                keys += forgetting.keys_of(member)
                 if member.contact:
                     keys.append((member.workspace, "contact", member.contact))
         await room.find(keys)
@@ -161,6 +178,7 @@ class LoyaltyPart:
         try:
             answer = self._act(desk, event, given)
         except BeckonError as error:
+            forgetting.mention(room, event, given, {})
             turn.answer(
                 event,
                 {
@@ -169,6 +187,7 @@ class LoyaltyPart:
                 },
             )
             return
+        forgetting.mention(room, event, given, answer)
         turn.answer(event, {"mark": given.mark, **answer})
 
     def _act(self, desk: Desk, event: Event, given: Any) -> dict[str, Any]:
@@ -176,13 +195,15 @@ class LoyaltyPart:
             return purchases.transaction_asked(desk, given)
         if event.type in _WITH_POSITION:
             return _WITH_POSITION[event.type](desk, given, event.position)
-        if event.type == "loyalty.forget_asked":
-            return joining.forget_asked(desk, given, desk.room.turn.contact(event))
         return _ACTS[event.type](desk, given)
 
     def fire(self, turn: Turn, due_ms: int, kind: str, subject: str) -> None:
         """A minute has come in which something is due, or a round's next piece."""
         room: Room = turn.rooms[NAME]
+        if kind == forgetting.TIMER:
+            if subject in room.forgetting:
+                turn.set_timer(turn.now_ms + forgetting.BREATH_MS, kind, subject)
+            return
         if kind == rounds.TIMER:
             one = room.rounds.get(subject)
             library = rounds.library_of(room, one.workspace) if one is not None else None
@@ -231,12 +252,38 @@ class LoyaltyPart:
         """Add the changed rows to the turn's."""
         turn.rooms[NAME].write()
 
+    async def erase(self, turn: Turn, library: Library, contact: Contact, most: int) -> int:
+        """The member who is this contact, then their words; who else had the contact's number is left without one."""
+        if self._memory.stale:
+            await self.open(turn.database)
+        room: Room = turn.rooms.setdefault(NAME, Room(turn, self._memory))
+        key = (library.workspace, "contact", contact.id)
+        await room.find([key])
+        id_ = room.keys[key]
+        if not id_:
+            return await forgetting.strangers(room, library, contact.id, most)
+        wanted = _Wanted()
+        wanted.members.add(id_)
+        wanted.forgotten.add(id_)
+        await self._fetch(room, wanted)
+        member = room.members.get(id_)
+        if member is not None and member.state != "forgotten":
+            await self._open_books(turn, {library.workspace})
+            forgetting.forget(self._desk(room, library), member)
+            return 1
+        done = await forgetting.piece(room, member, most) if member is not None else 0
+        if not done:
+            room.put_key(key, "")
+            done = 1
+        return done
+
     def remember(self, turn: Turn) -> None:
         """The turn is durable: keep its rows at hand."""
         turn.rooms[NAME].remember()
 
 
 _ACTS: dict[str, Callable[[Desk, Any], dict[str, Any]]] = {
+    "loyalty.forget_asked": forgetting.forget_asked,
     "loyalty.tags_asked": joining.tags_asked,
     "loyalty.points_asked": joining.points_asked,
     "loyalty.issue_asked": wallet.issue_asked,
@@ -276,10 +323,10 @@ class _Wanted:
             for one in given.redeemed:
                 self.offers.add(one.offer)
         elif isinstance(given, asked.SignUp):
-            self.keys.update(joining.keys_of(workspace, given))
+            self.keys.update(forgetting.sign_up_keys(workspace, given))
         elif isinstance(given, asked.ManySignUps):
             for member in given.members:
-                self.keys.update(joining.keys_of(workspace, member))
+                self.keys.update(forgetting.sign_up_keys(workspace, member))
         elif isinstance(given, asked.MakeCodes):
             self.codes.update([(workspace, fold(code)) for code in given.codes])
         elif isinstance(given, asked.Who):

@@ -18,7 +18,7 @@ from beckon.journeys.loyalty_offers.ledger import Entry
 from beckon.journeys.loyalty_offers.member import Member
 from beckon.journeys.loyalty_offers.offer import OPEN, Offer
 from beckon.journeys.loyalty_offers.sale import Sale
-from beckon.journeys.part import Turn
+from beckon.journeys.part import Buried, Turn
 from beckon.store.changes import Row
 from beckon.store.database import Query, joined, within
 from beckon.store.tables import LOYALTY_DUE, MEMBER_KEYS, MEMBERS, OFFERS, POINTS, PROMO_CODES, SALES
@@ -97,6 +97,10 @@ class Room:
         self.rounds: dict[str, Any] = {}
         #: members whom only a round looks at: they don't push others out of memory.
         self.passing: set[str] = set()
+        #: (workspace, digest) → who was forgotten, and comes with a file
+        self.buried: dict[tuple[str, str], Buried] = {}
+        #: forgotten members of whom the next piece went in this turn, and more may be left
+        self.forgetting: set[str] = set()
         self._members: set[str] = set()
         self._offers: set[str] = set()
         self._sales: set[tuple[str, str]] = set()
