@@ -89,7 +89,7 @@ def theirs(served: Served) -> dict[str, str]:
     found = {"contact": contact, "delivery": delivery, "run": run, "position": str(event["position"])}
     for operation in OPERATIONS:  # their own key sees all of it
         names = re.findall(r"\{([a-z]+)\}", operation.path)
-        if operation.method == "GET" and names and set(names) <= set(found):
+        if operation.method == "GET" and names and set(names) <= set(found) and operation.name != "read_forgetting":
             assert ask(client, operation, **found).status_code == 200, operation.name
     return found
 
