@@ -126,6 +126,8 @@ class Batch:
         #: the event's position → what whoever asked with it is told
         self.answers: dict[int, Json] = {}
         self.next_entry = first_entry
+        #: how many members or rows this turn's piece of big work may have
+        self.piece = 0
 
     # Loading: each asks for what is neither in this turn nor in memory.
 

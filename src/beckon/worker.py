@@ -16,15 +16,17 @@ import msgspec
 
 from beckon.batch import Batch, Memory
 from beckon.carrier import Carrier, Ready
-from beckon.core.clock import Clock
+from beckon.core.clock import Clock, steady_s
 from beckon.core.errors import BeckonError, Unavailable
 from beckon.core.event import Event, Json
+from beckon.core.pace import Pace
 from beckon.core.recent import Recent
 from beckon.effects import Effects
 from beckon.intake.accept import Accepted, Intake
 from beckon.intake.journal import TableJournal
 from beckon.journeys.part import Part
 from beckon.outbox.queue import Item, Queue
+from beckon.pacing import Pacer
 from beckon.store.changes import Changes, Row
 from beckon.store.database import Database
 from beckon.store.tables import ANSWERS, MARKS, TIMERS
@@ -55,6 +57,7 @@ class Wheel:
         on_topics: Callable[[set[tuple[str, str]], int], None],
         turn_events_max: int = 500,
         parts: Sequence[Part] = (),
+        pace: Pace | None = None,
     ) -> None:
         self._database = database
         self._journal = journal
@@ -68,6 +71,9 @@ class Wheel:
         self._effects = Effects(workspaces, queue, parts)
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
+        big = frozenset(kind for part in parts for kind in part.big_timers)
+        #: big work waits in it for its moment.
+        self.pacer = Pacer(database, pace or Pace(), big, self._wake.set)
         self._next_entry = 1
         self._next_timer_ms: int | None = None
         self._settling: list[tuple[int, asyncio.Future[None]]] = []
@@ -113,12 +119,14 @@ class Wheel:
             if self._next_timer_ms is not None:
                 # A dragged clock wakes the wheel by ``wake``; a minute at most guards against a clock that jumps.
                 timeout = min(60.0, max(0.0, (self._next_timer_ms - self._clock.now_ms()) / 1000))
+            timeout = self.pacer.wait_s(timeout)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), timeout)
 
     def close(self) -> None:
         """Begin no further turn: ``run`` ends with the one that is under way."""
         self._closing.set()
+        self.pacer.close()
         self._wake.set()
 
     async def _start_over(self, error: Exception) -> None:
@@ -180,33 +188,36 @@ class Wheel:
 
     @property
     def quiet(self) -> bool:
-        """Nothing to turn: every event is done, and no timer is due."""
+        """Nothing to turn: every event is done, no timer is due, and no big work waits."""
         due_ms = self._next_timer_ms
-        return self.position >= self._journal.position and (due_ms is None or due_ms > self._clock.now_ms())
+        done = self.position >= self._journal.position and not self.pacer.waits
+        return done and (due_ms is None or due_ms > self._clock.now_ms())
 
     async def turn(self) -> bool:
         """One turn; whether there may be more to do at once."""
         end = self._journal.position
+        began_s = steady_s()
         events = await self._journal.read(self.position, self._events_max)
         now = self._clock.now_ms()
         timers: list[Row] = []
         # However far behind we are, what came before a deadline counts: its timer waits until all that is turned.
         due = now if len(events) < self._events_max else min(now, events[-1].accepted_ms)
         if self._next_timer_ms is not None and self._next_timer_ms <= due:
-            timers = await self._database.fetch(
-                "SELECT due_ms, kind, subject FROM timers WHERE due_ms <= ? ORDER BY due_ms LIMIT ?",
-                (due, _TIMERS_MAX),
-            )
+            timers = await self.pacer.others_due(due, _TIMERS_MAX)
             if not timers:
                 await self._look_for_timers()
-        if not events and not timers:
+        alone = not events and not timers
+        if alone:
             # Positions that were never used (duplicates) are done as well; what came while we looked is not.
             self._reached(end)
+        timers += await self.pacer.next_piece(due, alone=alone and self.position >= self._journal.position)
+        if not events and not timers:
             return False
         error = await self._turn(events, timers, now)
         if error is not None:
             await self._one_by_one(events, timers, now, error)
         self.turns += 1
+        self.pacer.turned(events, timers, self._clock.now_ms(), began_s)
         return True
 
     async def _turn(self, events: Sequence[Event], timers: Sequence[Row], now: int) -> Exception | None:
@@ -228,6 +239,9 @@ class Wheel:
     ) -> tuple[Batch, list[Ready]]:
         """What the turn changed, once it is durable, and the messages that may leave with it."""
         batch = Batch(self._database, self.memory, now, self._next_entry, self._workspaces)
+        batch.piece = self.pacer.size
+        for due_ms, kind, subject in timers:
+            batch.clear_timer(int(due_ms or 0), str(kind), str(subject))  # before it may be set anew
         admitted: list[Ready] = []
         try:
             await self._effects.load(batch, events, timers)
@@ -236,14 +250,14 @@ class Wheel:
             for due_ms, kind, subject in timers:
                 self._effects.fire(batch, int(due_ms or 0), str(kind), str(subject))
             await self._effects.follow(batch)
+            if batch.outbox:
+                await self._queue.look_behind(batch.outbox.values())
             if self.carrier is not None and batch.outbox:
                 admitted = self.carrier.admit(batch.outbox.values(), batch.contacts, batch.deliveries, batch.changes)
             self._effects.write(batch)
             changes = batch.written()
             for position, value in batch.answers.items():
                 changes.upsert(ANSWERS, (position, _encode(value).decode(), now))
-            for due_ms, kind, subject in timers:
-                changes.delete(TIMERS, (due_ms, kind, subject))
             changes.upsert(MARKS, ("wheel", up_to))
             if batch.outbox:
                 changes.upsert(MARKS, ("outbox", self._queue.last_number))
@@ -331,8 +345,7 @@ class Wheel:
                     future.set_result(None)
 
     async def _look_for_timers(self) -> None:
-        rows = await self._database.fetch("SELECT min(due_ms) FROM timers")
-        self._next_timer_ms = None if rows[0][0] is None else int(rows[0][0])
+        self._next_timer_ms = await self.pacer.next_due_ms(self._clock.now_ms())
 
 
 def _failed(workspace: str, mark: str, fields: dict[str, object], error: Exception) -> Event:

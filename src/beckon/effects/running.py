@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from beckon.batch import Batch
 from beckon.core import command as commands
 from beckon.core.contact import Contact
@@ -156,6 +158,8 @@ class Running:
         if not result.taken:
             return
         run = result.run
+        if run.big and type(stimulus) is Matched and _acted(stimulus.event):
+            run.big = False  # somebody waits for what it says now
         batch.put_run(run)
         for command in result.commands:
             self._perform(batch, library, run, contact, command)
@@ -269,6 +273,8 @@ class Running:
         self, batch: Batch, library: Library, run: Run, contact: Contact | None, command: commands.AnyCommand
     ) -> None:
         author = f"flow:{run.flow}"
+        if run.big and isinstance(command, commands.Send | commands.Call | commands.Http):
+            command = msgspec.structs.replace(command, big=True)
         if isinstance(command, commands.Send):
             self._sending.address(batch, library, contact, command, author)
         elif isinstance(command, commands.Call | commands.Http):
@@ -295,6 +301,7 @@ class Running:
                         data=command.data,
                         subject=run.contact or None,
                         depth=run.depth + 1,
+                        big=run.big,
                     )
                 )
             elif contact is not None:
@@ -312,6 +319,11 @@ class Running:
             batch.topics.add((contact.workspace, f"inbox:{command.inbox}"))
         elif isinstance(command, commands.Assign):
             batch.put_conversation(talks.assign(batch.conversation(contact), inbox=command.inbox, agent=command.agent))
+
+
+def _acted(event: Event) -> bool:
+    """Whether an event is somebody's act, and neither big work's nor a provider's word on a message of ours."""
+    return not event.big and (event.type == "message.received" or not event.type.startswith("message."))
 
 
 def _deliveries_of(run: Run) -> list[str]:

@@ -1,5 +1,6 @@
 """``/v1/loyalty``: members, points, offers and campaigns in our own words, with problem details where it goes wrong."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -30,6 +31,8 @@ log = logging.getLogger("beckon.loyalty")
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _encode = msgspec.json.Encoder().encode
 _ROOT = "/v1/loyalty"
+#: Members of an import in one event: some milliseconds' work.
+_EVENT_MEMBERS = 8
 _ACTS = "lock|unlock|redeem|reinstate|revoke"
 
 Text = Annotated[str, Meta(max_length=200)]
@@ -177,9 +180,14 @@ class Desk(msgspec.Struct, frozen=True):
             raise Refused("request.page", f"limit is 1 to {LIST_MAX}", field="limit")
         return int(text)
 
+    @property
+    def once(self) -> str:
+        """The request's id: its ``Idempotency-Key``."""
+        return self.request.headers.get("idempotency-key", "")
+
     async def ask(self, type_: str, given: Any, *, subject: str | None = None) -> dict[str, Any]:
         """What the turn answers; the ``Idempotency-Key`` is the request's id."""
-        once = self.request.headers.get("idempotency-key", "")
+        once = self.once
         if once:
             given.mark = mark_of(given)
         answer = await self.api.asking.ask(self.workspace, type_, given, source=self.label, id=once, subject=subject)
@@ -286,9 +294,37 @@ async def post_members(desk: Desk) -> Any:
             answers.append(None)
         except Refused as error:
             answers.append({"error": {"code": error.code, "why": error.why, "field": error.field}})
-    said = await desk.ask("loyalty.members_asked", asked.ManySignUps(members=tuple(good))) if good else {"members": []}
-    made = iter(said["members"])
+    made = iter(await _asked_in_pieces(desk, good))
     return {"members": [next(made) if one is None else one for one in answers]}
+
+
+async def _asked_in_pieces(desk: Desk, members: Sequence[asked.SignUp]) -> list[dict[str, Any]]:
+    """What the turns answer for each: an import is big work, so others go between two pieces.
+
+    Which members one event has is always the same, whatever the size of the pieces: a request that comes again finds
+    the answers of its first time.
+    """
+    answers: list[dict[str, Any]] = []
+    mark = mark_of(asked.ManySignUps(members=tuple(members))) if desk.once else ""
+    while len(answers) < len(members):
+        async with desk.api.parts.piece("loyalty.members") as size:
+            starts = range(len(answers), min(len(members), len(answers) + max(size, _EVENT_MEMBERS)), _EVENT_MEMBERS)
+            said = await asyncio.gather(
+                *[
+                    desk.api.asking.ask(
+                        desk.workspace,
+                        "loyalty.members_asked",
+                        asked.ManySignUps(members=tuple(members[start : start + _EVENT_MEMBERS]), mark=mark),
+                        source=desk.label,
+                        id=desk.once,
+                        part=start,
+                        big=True,
+                    )
+                    for start in starts
+                ]
+            )
+        answers += [one for answer in said for one in answer["members"]]
+    return answers
 
 
 async def find_member(desk: Desk) -> Any:

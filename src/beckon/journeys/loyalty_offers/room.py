@@ -97,6 +97,8 @@ class Room:
         self.rounds: dict[str, Any] = {}
         #: members whom only a round looks at: they don't push others out of memory.
         self.passing: set[str] = set()
+        #: what is told now is told of a great many.
+        self.big = False
         self._members: set[str] = set()
         self._offers: set[str] = set()
         self._sales: set[tuple[str, str]] = set()
@@ -315,7 +317,7 @@ class Room:
         """Say that something happened; what is quiet only where somebody listens."""
         if type_ in told.QUIET and not heard(library, type_):
             return
-        self.turn.emitted.append(told.told(library.workspace, type_, mark, self.now_ms, fields))
+        self.turn.emitted.append(told.told(library.workspace, type_, mark, self.now_ms, fields, big=self.big))
 
     # Writing.
 
