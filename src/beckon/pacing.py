@@ -73,10 +73,8 @@ class Pacer:
         self._wake()
         try:
             await moment
-            began = steady_s()
-            self._newest = kind, self.pace.size(began, kind)
+            self._newest = kind, self.pace.size(steady_s(), kind)
             yield self._newest[1]
-            self.pace.spent(steady_s(), steady_s() - began, kind, self._newest[1])
         finally:
             if moment in self._doors:
                 self._doors.remove(moment)
@@ -114,9 +112,9 @@ class Pacer:
             self.pace.spent(now_s, (now_s - began_s) * big / of, _MESSAGES, big)
 
     @property
-    def messages_wait_s(self) -> float:
-        """When to look again whether messages of big work may be begun."""
-        return max(_LOOK_AGAIN_S, self.pace.pause_s(steady_s()))
+    def messages_wait_ms(self) -> int:
+        """When to look again whether messages of big work may be begun; ``on_rest`` says so earlier."""
+        return int(self.pace.pause_s(steady_s()) * 1000) + 1
 
     # In the wheel.
 
@@ -183,8 +181,8 @@ class Pacer:
         self.pace.turned(now_s - began_s, big=not others)
         piece = any(kind in self.kinds for _, kind, _ in timers)
         if others:
-            if piece:
-                self.pace.went_along(now_s, *self._newest)
+            if piece or len(others) < len(events):
+                self.pace.went_along(now_s, *self._newest, what="" if piece else "told")
             self.pace.heard(now_s, now_ms - others[0])
         elif piece:
             self.pace.spent(now_s, now_s - began_s, *self._newest)

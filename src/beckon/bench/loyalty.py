@@ -277,6 +277,11 @@ def _beside(made: Place, members: int, rows: int, connections: int) -> dict[str,
         took, beside = _campaign(made, campaign, members, events)
         figures |= {f"{name}_s": round(took, 1), f"{name}_members_per_s": round(members / took)}
         figures |= _waits(name, beside)
+        click.echo(
+            f"{campaign}: {members / took:,.0f}/s, events wait {figures[f'event_p50_ms_{name}']} /"
+            f" {figures[f'event_p99_ms_{name}']} ms beside it",
+            err=True,
+        )
         made.wait_until_idle(3_600)
         events.alone()
     took, beside = _import(made, rows, events)

@@ -37,6 +37,10 @@ _contact = msgspec.json.Decoder(Contact).decode
 _delivery = msgspec.json.Decoder(Delivery).decode
 
 
+def _big(item: Item) -> bool:
+    return item.big
+
+
 class Carrier:
     """Carries out what the queue has ready. One for each database."""
 
@@ -221,7 +225,7 @@ class Carrier:
         if self._queue.next_due_ms is not None:
             dues.append(self._queue.next_due_ms - now)
         if self._pacer is not None and self._queue.big_waits and self._queue.big_in_hand < self._big_max:
-            return self._pacer.messages_wait_s
+            dues.append(self._pacer.messages_wait_ms)
         # Half a minute at most: a clock that jumps is noticed, and nothing hot spins.
         return min(30.0, max(0.02, min(dues) / 1000)) if dues else None
 
@@ -260,6 +264,7 @@ class Carrier:
             began_s = steady_s()
             items = self._gates.let_go(room)
             items += self._queue.take(room - len(items), self._big_room())
+            items.sort(key=_big)  # others have the provider's next places
             if not items:
                 return
             try:

@@ -81,9 +81,9 @@ class Pace:
             self._costs[kind, what] += (cost - known) * (_LONGER if cost > known else _NEWEST)
         self._paused(now_s, took_s)
 
-    def went_along(self, now_s: float, kind: str, units: int) -> None:
-        """A piece was done in a turn of others: it took what such a piece takes."""
-        cost = sum([cost for (of, _), cost in self._costs.items() if of == kind])
+    def went_along(self, now_s: float, kind: str, units: int, what: str = "") -> None:
+        """Big work was done in a turn of others: it took what such a piece, or what follows from it, takes."""
+        cost = self._costs.get((kind, what), 0.0)
         self._paused(now_s, cost * units)
 
     def _paused(self, now_s: float, took_s: float) -> None:
