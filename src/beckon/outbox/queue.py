@@ -335,6 +335,7 @@ class Queue:
         # What is in memory now may be carried out, and its row removed, while the table is read: such a row is stale.
         before = set(self._known)
         limit = self._poll_rows + len(before)
+        limits = (limit - len(self._big), self._poll_rows + len(self._big))
         asked = [
             (
                 f"SELECT {_COLUMNS} FROM outbox o WHERE state = 'retrying' AND due_ms <= ?"
@@ -350,16 +351,16 @@ class Queue:
                 asked += [
                     (
                         f"SELECT {_COLUMNS} FROM {scheduled} AND due_ms <= ? AND {_UNHINDERED} ORDER BY due_ms LIMIT ?",
-                        (now_ms, now_ms, limit),
+                        (now_ms, now_ms, limits[big]),
                     ),
                     (
                         f"SELECT {_COLUMNS} FROM outbox o WHERE state = 'ready' AND big = {big}"
                         f" AND {_UNHINDERED} ORDER BY number LIMIT ?",
-                        (now_ms, limit),
+                        (now_ms, limits[big]),
                     ),
                 ]
         again, again_due, next_due, due, ready, *of_big = await self._database.fetch_all(asked)
-        self._overflowing = len(ready) == limit or self._ignored != ignored
+        self._overflowing = len(ready) == limits[0] or self._ignored != ignored
         found = _readable([row for row in ready if row[0] not in before])
         if found and self._big_overflowing:
             await self._behind({item.lane: item.number for item in found})
@@ -373,8 +374,8 @@ class Queue:
         for item in _readable([row for row in (*big_due, *big_ready) if row[0] not in before]):
             self._hold(item)
         if with_big:
-            self._big_overflowing = limit in (len(big_due), len(big_ready)) or self._ignored != ignored
-        if limit in (len(again), len(due)):
+            self._big_overflowing = limits[1] in (len(big_due), len(big_ready)) or self._ignored != ignored
+        if len(again) == limit or len(due) == limits[0]:
             self._is_due(now_ms)
         for rows in (again_due, next_due, of_big[0]):
             self._is_due(rows[0][0])
