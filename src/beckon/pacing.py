@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from beckon.core.clock import steady_s
+from beckon.core.clock import Clock, steady_s
 from beckon.core.errors import Unavailable
 from beckon.core.event import Event
 from beckon.core.pace import Pace
@@ -23,6 +23,8 @@ from beckon.store.database import Database
 _LOOK_AGAIN_S = 0.01
 #: Pieces that wait at the doors.
 _WAITING_MAX = 1_000
+#: The kind of timer of a run that is one of a great many.
+BIG_RUN = "run.big"
 #: The kind of work that handing over is.
 _MESSAGES = "messages"
 
@@ -30,25 +32,28 @@ _MESSAGES = "messages"
 class Pacer:
     """Gives big work its moments. ``kinds``: of timers that are big work; ``wake``: the wheel looks again."""
 
-    def __init__(self, database: Database, pace: Pace, kinds: frozenset[str], wake: Callable[[], None]) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, pace: Pace, kinds: frozenset[str], wake: Callable[[], None]
+    ) -> None:
         self._database = database
+        self._clock = clock
         self.pace = pace
         self.kinds = kinds
         self._wake = wake
-        self._named = ", ".join(f"'{kind}'" for kind in sorted(kinds)) or "''"
         #: somebody's event is being written.
         self.busy: Callable[[], bool] = lambda: False
         #: events are accepted and not yet turned.
         self.behind: Callable[[], bool] = lambda: False
         #: the carrier looks again: its messages waited for those events.
         self.on_rest: Callable[[], None] = lambda: None
-        #: a timer of big work is due.
-        self._due = False
+        #: when a timer of big work is due next; None: there is none.
+        self._due_ms: int | None = None
         self._doors: deque[asyncio.Future[None]] = deque()
         #: a door has its moment.
         self._out = False
         self._doors_first = False
-        self._since_s = 0.0
+        #: since when there is something to do and no moment for it; None: there is not
+        self._since_s: float | None = None
         #: the newest piece: its kind, and how many it had
         self._newest = ("", 1)
         #: since when messages of big work wait; None: they don't
@@ -60,6 +65,10 @@ class Pacer:
         """Whether big work waits for its moment, or has it."""
         return self._due or bool(self._doors) or self._out
 
+    @property
+    def _due(self) -> bool:
+        return self._due_ms is not None and self._due_ms <= self._clock.now_ms()
+
     # At the doors.
 
     @asynccontextmanager
@@ -68,7 +77,6 @@ class Pacer:
         if self._closed or len(self._doors) >= _WAITING_MAX:
             raise Unavailable("line.busy", "too much big work waits; try again", retry_after_s=1)
         moment: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._wanted()
         self._doors.append(moment)
         self._wake()
         try:
@@ -118,29 +126,18 @@ class Pacer:
 
     # In the wheel.
 
-    async def others_due(self, due_ms: int, limit: int) -> list[Row]:
-        """The timers that are due, but for those of big work."""
-        sql = f"SELECT due_ms, kind, subject FROM timers WHERE due_ms <= ? AND kind NOT IN ({self._named})"
-        return await self._database.fetch(f"{sql} ORDER BY due_ms LIMIT ?", (due_ms, limit))
+    async def open(self) -> None:
+        """Find when big work is due next."""
+        rows = await self._database.fetch("SELECT min(due_ms) FROM big_timers")
+        self._due_ms = None if rows[0][0] is None else int(rows[0][0])
 
-    async def next_due_ms(self, now_ms: int) -> int | None:
-        """When a timer is due next, but for those of big work that are due already: they wait for their moment."""
-        found = await self._database.look_up(
-            (
-                (f"SELECT min(due_ms) FROM timers WHERE due_ms <= ? AND kind NOT IN ({self._named})", (now_ms,)),
-                ("SELECT min(due_ms) FROM timers WHERE due_ms > ?", (now_ms,)),
-                (f"SELECT 1 FROM timers WHERE due_ms <= ? AND kind IN ({self._named}) LIMIT 1", (now_ms,)),
-            )
-        )
-        overdue, later = [rows[0][0] for rows in found[:2]]
-        if found[2]:
-            self._wanted()
-        self._due = bool(found[2])
-        due_ms = later if overdue is None else overdue
-        return None if due_ms is None else int(due_ms)
+    def is_due(self, due_ms: int) -> None:
+        """A timer of big work was set; 0: none was."""
+        if due_ms and (self._due_ms is None or due_ms < self._due_ms):
+            self._due_ms = due_ms
 
     async def next_piece(self, due_ms: int, *, alone: bool) -> list[Row]:
-        """The timer whose piece may go with this turn, if one may. ``alone``: every event so far is turned.
+        """The timers whose piece may go with this turn, if one may. ``alone``: every event so far is turned.
 
         A door may have the moment instead: it says its piece as an event.
         """
@@ -149,9 +146,12 @@ class Pacer:
         if not (self._due or self._doors) or self._out:
             return []
         now_s = steady_s()
+        if self._since_s is None:
+            self._since_s = now_s
         may = alone and not self.busy() and not self.pace.pause_s(now_s)
         if not may and not self.pace.overdue(now_s, self._since_s):
             return []
+        self._since_s = None
         if self._doors and (self._doors_first or not self._due):
             self._doors_first = False
             moment = self._doors.popleft()
@@ -160,14 +160,18 @@ class Pacer:
                 moment.set_result(None)
             return []
         self._doors_first = True
-        sql = f"SELECT due_ms, kind, subject FROM timers WHERE due_ms <= ? AND kind IN ({self._named})"
-        [rows] = await self._database.look_up(((f"{sql} ORDER BY due_ms LIMIT 1", (due_ms,)),))
-        if rows:
-            kind = str(rows[0][1])
-            self._newest = kind, self.pace.size(now_s, kind)
-        elif alone:
-            self._due = False
-        return rows
+        sql = "SELECT due_ms, kind, subject FROM big_timers WHERE due_ms <= ? ORDER BY due_ms LIMIT ?"
+        [rows] = await self._database.look_up(((sql, (due_ms, self.pace.size(now_s, BIG_RUN))),))
+        if not rows:
+            await self.open()
+            return []
+        kind = str(rows[0][1])
+        if kind == BIG_RUN:  # each has its own: those that wait for the same morning are a piece together
+            found = [row for row in rows if row[1] == kind]
+            self._newest = kind, len(found)
+            return found
+        self._newest = kind, self.pace.size(now_s, kind)
+        return rows[:1]
 
     @property
     def size(self) -> int:
@@ -191,11 +195,12 @@ class Pacer:
 
     def wait_s(self, timeout_s: float | None) -> float | None:
         """How long the wheel may sleep: no longer than until big work may have its moment."""
-        if not (self._due or self._doors) or self._out:
+        if self._out:
             return timeout_s
+        if not self._due and not self._doors:
+            if self._due_ms is None:
+                return timeout_s
+            due_s = (self._due_ms - self._clock.now_ms()) / 1000
+            return max(0.0, due_s if timeout_s is None else min(timeout_s, due_s))
         left_s = max(_LOOK_AGAIN_S if self.busy() else 0.0005, self.pace.pause_s(steady_s()))
         return left_s if timeout_s is None else min(timeout_s, left_s)
-
-    def _wanted(self) -> None:
-        if not (self._due or self._doors):
-            self._since_s = steady_s()

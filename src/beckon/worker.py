@@ -26,10 +26,10 @@ from beckon.intake.accept import Accepted, Intake
 from beckon.intake.journal import TableJournal
 from beckon.journeys.part import Part
 from beckon.outbox.queue import Item, Queue
-from beckon.pacing import Pacer
+from beckon.pacing import BIG_RUN, Pacer
 from beckon.store.changes import Changes, Row
 from beckon.store.database import Database
-from beckon.store.tables import ANSWERS, MARKS, TIMERS
+from beckon.store.tables import ANSWERS, BIG_TIMERS, MARKS, TIMERS
 from beckon.workspaces import Workspaces
 
 log = logging.getLogger("beckon.worker")
@@ -71,9 +71,9 @@ class Wheel:
         self._effects = Effects(workspaces, queue, parts)
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
-        big = frozenset(kind for part in parts for kind in part.big_timers)
+        big = frozenset({BIG_RUN}.union(*[part.big_timers for part in parts]))
         #: big work waits in it for its moment.
-        self.pacer = Pacer(database, pace or Pace(), big, self._wake.set)
+        self.pacer = Pacer(database, clock, pace or Pace(), big, self._wake.set)
         self._next_entry = 1
         self._next_timer_ms: int | None = None
         self._settling: list[tuple[int, asyncio.Future[None]]] = []
@@ -100,6 +100,7 @@ class Wheel:
         self._next_entry = int(rows[1][0][0] or 0) + 1
         due = rows[2][0][0]
         self._next_timer_ms = None if due is None else int(due)
+        await self.pacer.open()
         await self._effects.open(self._database)
 
     def wake(self) -> None:
@@ -203,7 +204,10 @@ class Wheel:
         # However far behind we are, what came before a deadline counts: its timer waits until all that is turned.
         due = now if len(events) < self._events_max else min(now, events[-1].accepted_ms)
         if self._next_timer_ms is not None and self._next_timer_ms <= due:
-            timers = await self.pacer.others_due(due, _TIMERS_MAX)
+            timers = await self._database.fetch(
+                "SELECT due_ms, kind, subject FROM timers WHERE due_ms <= ? ORDER BY due_ms LIMIT ?",
+                (due, _TIMERS_MAX),
+            )
             if not timers:
                 await self._look_for_timers()
         alone = not events and not timers
@@ -239,7 +243,7 @@ class Wheel:
     ) -> tuple[Batch, list[Ready]]:
         """What the turn changed, once it is durable, and the messages that may leave with it."""
         batch = Batch(self._database, self.memory, now, self._next_entry, self._workspaces)
-        batch.piece = self.pacer.size
+        batch.piece, batch.big_kinds = self.pacer.size, self.pacer.kinds
         for due_ms, kind, subject in timers:
             batch.clear_timer(int(due_ms or 0), str(kind), str(subject))  # before it may be set anew
         admitted: list[Ready] = []
@@ -289,6 +293,7 @@ class Wheel:
         self._next_entry = batch.next_entry
         batch.remember()
         self._effects.remember(batch)
+        self.pacer.is_due(batch.big_due)
         if batch.timers_due and (self._next_timer_ms is None or batch.timers_due < self._next_timer_ms):
             self._next_timer_ms = batch.timers_due
         leaving = {ready.item.number for ready in admitted}
@@ -324,10 +329,11 @@ class Wheel:
                 fields = {"position": event.position, "type": event.type}
                 said.append(_failed(event.workspace, str(event.position), fields, error))
         for due_ms, kind, subject in timers:
-            changes.delete(TIMERS, (due_ms, kind, subject))
-            table = "runs" if kind == "run" else "deliveries"
+            changes.delete(BIG_TIMERS if kind in self.pacer.kinds else TIMERS, (due_ms, kind, subject))
+            table = "deliveries" if kind == "delivery" else "runs"
             for (workspace,) in await self._database.fetch(f"SELECT workspace FROM {table} WHERE id = ?", (subject,)):
-                said.append(_failed(str(workspace), f"{subject}-{due_ms}", {str(kind): subject}, error))
+                name = str(kind).partition(".")[0]
+                said.append(_failed(str(workspace), f"{subject}-{due_ms}", {name: subject}, error))
         assert self.intake is not None
         await self.intake.accept(said, alongside=changes, ours=True)
         if events:
@@ -345,7 +351,8 @@ class Wheel:
                     future.set_result(None)
 
     async def _look_for_timers(self) -> None:
-        self._next_timer_ms = await self.pacer.next_due_ms(self._clock.now_ms())
+        rows = await self._database.fetch("SELECT min(due_ms) FROM timers")
+        self._next_timer_ms = None if rows[0][0] is None else int(rows[0][0])
 
 
 def _failed(workspace: str, mark: str, fields: dict[str, object], error: Exception) -> Event:

@@ -23,6 +23,7 @@ from beckon.inbox import conversation as talks
 from beckon.inbox.entries import entry_for_notice, entry_for_post
 from beckon.intake.journal import event_from
 from beckon.outbox.queue import Item, Queue
+from beckon.pacing import BIG_RUN
 from beckon.store.database import within
 from beckon.workspaces import Library, Workspaces
 
@@ -159,7 +160,7 @@ class Running:
             return
         run = result.run
         if run.big and type(stimulus) is Matched and _acted(stimulus.event):
-            run.big = False  # somebody waits for what it says now
+            self._heed(batch, run, before)
         batch.put_run(run)
         for command in result.commands:
             self._perform(batch, library, run, contact, command)
@@ -178,6 +179,13 @@ class Running:
         if contact is not None:
             tell_team(batch, contact, run.error.why, run.flow)
 
+    def _heed(self, batch: Batch, run: Run, before: tuple[Wait, ...]) -> None:
+        """Somebody waits for what this run says from now on: it is one of a great many no longer."""
+        run.big = False
+        for due_ms in {wait.deadline_ms for wait in before if wait.deadline_ms}:
+            batch.clear_timer(due_ms, BIG_RUN, run.id)
+            batch.set_timer(due_ms, "run", run.id)
+
     def _rewire(self, batch: Batch, run: Run, before: tuple[Wait, ...], *, started: bool) -> None:
         """Move the run's waits and timers from what it waited for to what it waits for."""
         old = {awaited.key for wait in before for awaited in wait.keys}
@@ -186,12 +194,13 @@ class Running:
             batch.unwait(run.id, key)
         for key in new - old:
             batch.wait(run.id, key)
+        kind = BIG_RUN if run.big else "run"
         old_due = {wait.deadline_ms for wait in before if wait.deadline_ms}
         new_due = {wait.deadline_ms for wait in run.waiting if wait.deadline_ms}
         for due_ms in old_due - new_due:
-            batch.clear_timer(due_ms, "run", run.id)
+            batch.clear_timer(due_ms, kind, run.id)
         for due_ms in new_due - old_due:
-            batch.set_timer(due_ms, "run", run.id)
+            batch.set_timer(due_ms, kind, run.id)
         if new and not started:
             # Only what came after the run began can count, and that is in the table or in this very turn.
             batch.asked_early.append(run.id)

@@ -15,6 +15,7 @@ from beckon.effects.talking import enter
 from beckon.journeys.part import Part
 from beckon.messaging.contacts import Reference
 from beckon.outbox.queue import Queue
+from beckon.pacing import BIG_RUN
 from beckon.store.database import Database
 from beckon.workspaces import Library, Workspaces
 
@@ -22,7 +23,7 @@ from beckon.workspaces import Library, Workspaces
 Act = Callable[[Batch, Library, Event, dict[str, Any], Contact | None], None]
 
 #: The line's own timers; all others are a journey's.
-_TIMERS = frozenset({"run", "delivery"})
+_TIMERS = frozenset({"run", BIG_RUN, "delivery"})
 
 
 class Effects:
@@ -98,7 +99,7 @@ class Effects:
                     )
         for _, kind, subject in timers:
             if kind in _TIMERS:
-                (runs if kind == "run" else deliveries).add(subject)
+                (deliveries if kind == "delivery" else runs).add(subject)
         await batch.load_addresses(addresses)
         if told:
             await self.receipts.load(batch, events, told, deliveries)
@@ -145,7 +146,7 @@ class Effects:
 
     def fire(self, batch: Batch, due_ms: int, kind: str, subject: str) -> None:
         """A timer is due."""
-        if kind == "run":
+        if kind in ("run", BIG_RUN):
             run = batch.runs.get(subject)
             if run is not None:
                 self._running.fire(batch, run)

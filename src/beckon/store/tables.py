@@ -43,6 +43,7 @@ RUNS = Table(
 WAITS = Table("waits", ("match_key", "run"), key_columns=2)
 EARLY = Table("early", ("match_key", "position"), key_columns=2)
 TIMERS = Table("timers", ("due_ms", "kind", "subject"), key_columns=3)
+BIG_TIMERS = Table("big_timers", ("due_ms", "kind", "subject"), key_columns=3)
 OUTBOX = Table("outbox", ("number", "id", "workspace", "lane", "kind", "state", "due_ms", "attempt", "body", "big"))
 DELIVERIES = Table(
     "deliveries",

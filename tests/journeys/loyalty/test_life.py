@@ -117,7 +117,7 @@ async def test_very_many_things_due_at_once_are_one_timer_and_leave_in_pieces(sh
     assert (done.state, done.looked, done.reached) == ("done", 499, 499)
     [finished] = await shop.events("campaign.finished")
     assert finished["reached"] == 499
-    timers = await shop.beckon.database.fetch("SELECT count(*) FROM timers WHERE kind = 'loyalty.due'")
+    timers = await shop.beckon.database.fetch("SELECT count(*) FROM big_timers WHERE kind = 'loyalty.due'")
     assert timers == [(1,)], "all of them expire at the same minute"
     assert await shop.beckon.database.fetch("SELECT count(*) FROM loyalty_due") == [(499,)]
     await shop.later(21 * DAY_MS)

@@ -21,7 +21,7 @@ from tests.rooms.worker.stage import ANN, DAY_MS, HOUR_MS, MINUTE_MS, SEND, Line
 #: Tables that have a row for each event, contact, run or message.
 GROWING = (
     "journal", "contacts", "addresses", "runs", "waits", "early", "timers", "outbox", "deliveries", "provider_ids",
-    "conversations", "entries", "links", "idempotency", "records",
+    "conversations", "entries", "links", "idempotency", "records", "big_timers",
 )  # fmt: skip
 #: Indexes that hold only what is on its way: these may be read from end to end, as far as a LIMIT goes.
 ON_ITS_WAY = ("outbox_due", "outbox_again", "outbox_ready", "outbox_retrying")

@@ -14,7 +14,7 @@ from beckon.store.changes import Row
 from beckon.store.database import Database
 from beckon.store.tables import MARKS
 from beckon.workspaces import Library
-from tests.rooms.worker.stage import SECOND_MS, SEND, Line, line, visit
+from tests.rooms.worker.stage import HOUR_MS, SECOND_MS, SEND, Line, line, visit
 
 _DONE = "crowd"
 
@@ -38,6 +38,30 @@ steps:
   - send: { text: "Your answer" }
     to: "{{ event.data.contact }}"
     via: sms
+"""
+
+
+SLEEP = """\
+flow: sleep
+on: crowd.told
+key: "{{ event.data.number }}"
+steps:
+  - wait: 1h
+  - send: { text: "Good morning {{ event.data.number }}" }
+    to: "{{ event.data.contact }}"
+    via: sms
+"""
+TWICE = """\
+flow: twice
+on: crowd.told
+key: "{{ event.data.number }}"
+steps:
+  - wait_for: visit.finished
+    match: { visit: "{{ event.data.number }}" }
+    timeout: 10m
+  - wait_for: visit.other
+    match: { visit: "{{ event.data.number }}" }
+    timeout: 10m
 """
 
 
@@ -283,11 +307,45 @@ async def test_who_answers_big_work_is_answered_before_the_rest_of_it(database_u
     async with crowd_of(10, database_url, tmp_path, ACT) as (stage, _, _):
         await stage.says("crowd.asked")
         assert [run.big for run in await stage.runs()] == [True] * 10
+        assert await stage.rows("SELECT count(*) FROM big_timers") == [(10,)]
         await stage.says("visit.finished", {"visit": "N3"})
         assert [run.key for run in await stage.runs() if not run.big] == ["N3"]
         [delivery] = await stage.deliveries()
         assert delivery.command is not None
         assert not getattr(delivery.command, "big", False)
+
+
+async def test_many_that_wait_for_the_same_morning_go_on_in_pieces_and_others_between(
+    database_url: str, tmp_path: Path
+):
+    async with crowd_of(100, database_url, tmp_path, SLEEP, SEND, big_in_flight_max=2) as (stage, _, _):
+        await stage.says("crowd.asked")
+        assert await stage.rows("SELECT count(*) FROM timers") == [(0,)]
+        assert await stage.rows("SELECT count(*) FROM big_timers") == [(100,)]
+        held = Held(stage)
+        stage.clock.drag(HOUR_MS)
+        stage.beckon.wake()
+        await until(lambda: len(stage.channels["sms"].sent) == 2)
+        await stage.beckon.intake.accept([stage.event("visit.start", visit(1))])
+        await until(lambda: len(stage.channels["whatsapp"].sent) == 1)
+        assert len(stage.channels["sms"].sent) == 2
+        held.gate.set()
+        await stage.quiet()
+        assert await stage.rows("SELECT count(*) FROM big_timers") == [(0,)]
+        assert len(set(stage.channels["sms"].texts())) == 100
+
+
+async def test_who_acts_while_one_of_many_sleeps_has_its_timer_among_the_others(database_url: str, tmp_path: Path):
+    async with crowd_of(5, database_url, tmp_path, TWICE) as (stage, _, _):
+        await stage.says("crowd.asked")
+        await stage.says("visit.finished", {"visit": "N3"})
+        assert await stage.rows("SELECT count(*) FROM timers") == [(1,)]
+        assert await stage.rows("SELECT count(*) FROM big_timers") == [(4,)]
+        await stage.passes(HOUR_MS)
+        await stage.passes(HOUR_MS)  # the second wait of those four begins with the end of their first
+        assert {run.status for run in await stage.runs()} == {"done"}
+        assert await stage.rows("SELECT count(*) FROM timers") == [(0,)]
+        assert await stage.rows("SELECT count(*) FROM big_timers") == [(0,)]
 
 
 async def test_pieces_at_a_door_wait_for_events_and_take_turns_with_timers(database_url: str, tmp_path: Path):
