@@ -27,6 +27,7 @@ from beckon.core.errors import BeckonError, Misconfigured
 from beckon.core.event import Event, Json
 from beckon.core.ids import secret
 from beckon.core.measures import closest
+from beckon.core.pace import Pace
 from beckon.doors import console, customer, hooks
 from beckon.doors.api import routes as api
 from beckon.doors.api.events import EventsDoor, Scope, Send
@@ -112,9 +113,16 @@ class Beckon:
             on_topics=self._topics,
             turn_events_max=settings.turn_events_max,
             parts=[journey.part() for journey in self.journeys.values() if journey.part is not None],
+            pace=Pace(
+                piece_ms=settings.big_piece_ms, goal_ms=settings.big_goal_ms, share_percent=settings.big_share_percent
+            ),
         )
         self.intake = Intake(self.database, self.journal, self.clock, self.wheel.wake)
         self.wheel.intake = self.intake
+        pacer = self.wheel.pacer
+        pacer.busy = lambda: self.intake.busy
+        pacer.behind = lambda: self.wheel.position < self.journal.position
+        pacer.on_rest = self._queued
         self.carrier: Carrier | None = None
         self.maintenance = Maintenance(self.database, self.clock, settings, tidy=self._tidy)
         self.keys = Keys(self.database, self.clock, settings.key_cache_s)
@@ -180,6 +188,8 @@ class Beckon:
             address=self.settings.address,
             link_key=self._link_key,
             in_flight_max=self.settings.in_flight_max,
+            big_in_flight_max=self.settings.big_in_flight_max,
+            pacer=self.wheel.pacer,
         )
         self.wheel.carrier = self.carrier
         await self.carrier.recover(in_flight)
@@ -321,6 +331,7 @@ class Beckon:
             accept=self.intake.accept,
             settle=self.settle,
             ask=self._ask,
+            piece=self.wheel.pacer.piece,
             switch=self._switch,
             allow=self._allow,
             signed=lambda view: console.signed(console_parts, view),

@@ -26,6 +26,7 @@ from beckon.store.database import Database, Query, joined, within
 from beckon.store.tables import (
     ADDRESSES,
     ANSWERS,
+    BIG_TIMERS,
     CONTACTS,
     CONVERSATIONS,
     DELIVERIES,
@@ -147,6 +148,11 @@ class Batch:
         #: the event's position → what whoever asked with it is told
         self.answers: dict[int, Json] = {}
         self.next_entry = first_entry
+        #: how many members or rows this turn's piece of big work may have
+        self.piece = 0
+        #: the kinds of timers that are big work, and the earliest of those that were set; 0: none
+        self.big_kinds: frozenset[str] = frozenset()
+        self.big_due = 0
 
     # Loading: each asks for what is neither in this turn nor in memory.
 
@@ -397,13 +403,17 @@ class Batch:
 
     def set_timer(self, due_ms: int, kind: str, subject: str) -> None:
         """Wake ``subject`` at ``due_ms``."""
+        if kind in self.big_kinds:
+            self.big_due = min(self.big_due or due_ms, due_ms)
+            self.changes.upsert(BIG_TIMERS, (due_ms, kind, subject))
+            return
         if not self.timers_due or due_ms < self.timers_due:
             self.timers_due = due_ms
         self.changes.upsert(TIMERS, (due_ms, kind, subject))
 
     def clear_timer(self, due_ms: int, kind: str, subject: str) -> None:
         """Don't wake it."""
-        self.changes.delete(TIMERS, (due_ms, kind, subject))
+        self.changes.delete(BIG_TIMERS if kind in self.big_kinds else TIMERS, (due_ms, kind, subject))
 
     def seen_early(self, key: str, event: Event) -> None:
         """A wait that starts later may ask for this event."""

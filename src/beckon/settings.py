@@ -60,6 +60,14 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     turn_events_max: int = 256
     #: commands carried out at the same time; one provider gets half of these places at most
     in_flight_max: int = 512
+    #: of these, commands that big work led to (a campaign, an import)
+    big_in_flight_max: int = 64
+    #: what one piece of big work may take while others wait, in milliseconds
+    big_piece_ms: int = 4
+    #: the share of the time that big work has at most while others' events come, in percent
+    big_share_percent: int = 50
+    #: how long others' events may wait for their turn, in milliseconds: where they wait longer, big work has less
+    big_goal_ms: int = 20
     #: how long a closed server waits for what is in flight, in seconds
     drain_s: int = 10
     #: how long an API key's look-up is believed, in seconds: a revoked key works that much longer at most

@@ -16,18 +16,20 @@ import msgspec
 
 from beckon.batch import Batch, Memory
 from beckon.carrier import Carrier, Ready
-from beckon.core.clock import Clock
+from beckon.core.clock import Clock, steady_s
 from beckon.core.errors import BeckonError, Unavailable
 from beckon.core.event import Event, Json
+from beckon.core.pace import Pace
 from beckon.core.recent import Recent
 from beckon.effects import Effects
 from beckon.intake.accept import Accepted, Intake
 from beckon.intake.journal import TableJournal
 from beckon.journeys.part import Part
 from beckon.outbox.queue import Item, Queue
+from beckon.pacing import BIG_RUN, Pacer
 from beckon.store.changes import Changes, Row
 from beckon.store.database import Database
-from beckon.store.tables import ANSWERS, MARKS, TIMERS
+from beckon.store.tables import ANSWERS, BIG_TIMERS, MARKS, TIMERS
 from beckon.workspaces import Workspaces
 
 log = logging.getLogger("beckon.worker")
@@ -57,6 +59,7 @@ class Wheel:
         on_topics: Callable[[set[tuple[str, str]], int], None],
         turn_events_max: int = 500,
         parts: Sequence[Part] = (),
+        pace: Pace | None = None,
     ) -> None:
         self._database = database
         self._journal = journal
@@ -70,6 +73,9 @@ class Wheel:
         self._effects = Effects(workspaces, queue, parts)
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
+        big = frozenset({BIG_RUN}.union(*[part.big_timers for part in parts]))
+        #: big work waits in it for its moment.
+        self.pacer = Pacer(database, clock, pace or Pace(), big, self._wake.set)
         self._next_entry = 1
         self._next_timer_ms: int | None = None
         self._settling: list[tuple[int, asyncio.Future[None]]] = []
@@ -96,6 +102,7 @@ class Wheel:
         self._next_entry = int(rows[1][0][0] or 0) + 1
         due = rows[2][0][0]
         self._next_timer_ms = None if due is None else int(due)
+        await self.pacer.open()
         await self._effects.open(self._database)
 
     def wake(self) -> None:
@@ -115,12 +122,14 @@ class Wheel:
             if self._next_timer_ms is not None:
                 # A dragged clock wakes the wheel by ``wake``; a minute at most guards against a clock that jumps.
                 timeout = min(60.0, max(0.0, (self._next_timer_ms - self._clock.now_ms()) / 1000))
+            timeout = self.pacer.wait_s(timeout)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), timeout)
 
     def close(self) -> None:
         """Begin no further turn: ``run`` ends with the one that is under way."""
         self._closing.set()
+        self.pacer.close()
         self._wake.set()
 
     async def _start_over(self, error: Exception) -> None:
@@ -182,13 +191,15 @@ class Wheel:
 
     @property
     def quiet(self) -> bool:
-        """Nothing to turn: every event is done, and no timer is due."""
+        """Nothing to turn: every event is done, no timer is due, and no big work waits."""
         due_ms = self._next_timer_ms
-        return self.position >= self._journal.position and (due_ms is None or due_ms > self._clock.now_ms())
+        done = self.position >= self._journal.position and not self.pacer.waits
+        return done and (due_ms is None or due_ms > self._clock.now_ms())
 
     async def turn(self) -> bool:
         """One turn; whether there may be more to do at once."""
         end = self._journal.position
+        began_s = steady_s()
         events = await self._journal.read(self.position, self._events_max)
         now = self._clock.now_ms()
         timers: list[Row] = []
@@ -207,14 +218,18 @@ class Wheel:
             )
             if not timers:
                 await self._look_for_timers()
-        if not events and not timers:
+        alone = not events and not timers
+        if alone:
             # Positions that were never used (duplicates) are done as well; what came while we looked is not.
             self._reached(end)
+        timers += await self.pacer.next_piece(due, alone=alone and self.position >= self._journal.position)
+        if not events and not timers:
             return False
         error = await self._turn(events, timers, now)
         if error is not None:
             await self._one_by_one(events, timers, now, error)
         self.turns += 1
+        self.pacer.turned(events, timers, self._clock.now_ms(), began_s)
         return True
 
     async def _turn(self, events: Sequence[Event], timers: Sequence[Row], now: int) -> Exception | None:
@@ -236,6 +251,9 @@ class Wheel:
     ) -> tuple[Batch, list[Ready]]:
         """What the turn changed, once it is durable, and the messages that may leave with it."""
         batch = Batch(self._database, self.memory, now, self._next_entry, self._workspaces)
+        batch.piece, batch.big_kinds = self.pacer.size, self.pacer.kinds
+        for due_ms, kind, subject in timers:
+            batch.clear_timer(int(due_ms or 0), str(kind), str(subject))  # before it may be set anew
         admitted: list[Ready] = []
         try:
             await self._effects.load(batch, events, timers)
@@ -244,14 +262,14 @@ class Wheel:
             for due_ms, kind, subject in timers:
                 self._effects.fire(batch, int(due_ms or 0), str(kind), str(subject))
             await self._effects.follow(batch)
+            if batch.outbox:
+                await self._queue.look_behind(batch.outbox.values())
             if self.carrier is not None and batch.outbox:
                 admitted = self.carrier.admit(batch.outbox.values(), batch.contacts, batch.deliveries, batch.changes)
             self._effects.write(batch)
             changes = batch.written()
             for position, value in batch.answers.items():
                 changes.upsert(ANSWERS, (position, _encode(value).decode(), now))
-            for due_ms, kind, subject in timers:
-                changes.delete(TIMERS, (due_ms, kind, subject))
             changes.upsert(MARKS, ("wheel", up_to))
             if batch.outbox:
                 changes.upsert(MARKS, ("outbox", self._queue.last_number))
@@ -283,6 +301,7 @@ class Wheel:
         self._next_entry = batch.next_entry
         batch.remember()
         self._effects.remember(batch)
+        self.pacer.is_due(batch.big_due)
         if batch.timers_due and (self._next_timer_ms is None or batch.timers_due < self._next_timer_ms):
             self._next_timer_ms = batch.timers_due
         leaving = {ready.item.number for ready in admitted}
@@ -321,12 +340,13 @@ class Wheel:
                 fields = {"position": event.position, "type": event.type}
                 said.append(_failed(event.workspace, str(event.position), fields, error))
         for due_ms, kind, subject in timers:
-            changes.delete(TIMERS, (due_ms, kind, subject))
+            changes.delete(BIG_TIMERS if kind in self.pacer.kinds else TIMERS, (due_ms, kind, subject))
             if kind == "forgetting":  # it must not be left halfway, whatever stands in its way now
                 changes.upsert(TIMERS, (self._clock.now_ms() + _AGAIN_MS, kind, subject))
-            table = {"run": "runs", "forgetting": "contacts"}.get(str(kind), "deliveries")
+            table = {"delivery": "deliveries", "forgetting": "contacts"}.get(str(kind), "runs")
             for (workspace,) in await self._database.fetch(f"SELECT workspace FROM {table} WHERE id = ?", (subject,)):
-                said.append(_failed(str(workspace), f"{subject}-{due_ms}", {str(kind): subject}, error))
+                name = str(kind).partition(".")[0]
+                said.append(_failed(str(workspace), f"{subject}-{due_ms}", {name: subject}, error))
         assert self.intake is not None
         await self.intake.accept(said, alongside=changes, ours=True)
         if events:

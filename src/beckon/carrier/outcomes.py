@@ -62,6 +62,7 @@ class Outcomes:
             time_ms=self._clock.now_ms(),
             data={"delivery": item.id, **fields} if isinstance(item.command, Send) else fields,
             subject=item.lane if item.lane.startswith("con_") else None,
+            big=item.big,
         )
 
     async def retry(self, item: Item, at_ms: int, events: list[Event]) -> None:

@@ -14,7 +14,7 @@ from beckon.carrier.commands import Commands
 from beckon.carrier.gates import Gates
 from beckon.carrier.messages import Messages
 from beckon.carrier.outcomes import Outcomes, defect
-from beckon.core.clock import Clock
+from beckon.core.clock import Clock, steady_s
 from beckon.core.command import Send
 from beckon.core.contact import Contact
 from beckon.core.delivery import Choice, Delivery
@@ -23,6 +23,7 @@ from beckon.intake.accept import Intake
 from beckon.journeys.part import JourneyAct
 from beckon.messaging.choose import Open
 from beckon.outbox.queue import Item, Queue, claim, removed
+from beckon.pacing import Pacer
 from beckon.store.changes import Changes
 from beckon.store.database import Database, within
 from beckon.store.tables import OUTBOX
@@ -34,6 +35,10 @@ _STORE_PAUSE_S = 0.5
 
 _contact = msgspec.json.Decoder(Contact).decode
 _delivery = msgspec.json.Decoder(Delivery).decode
+
+
+def _big(item: Item) -> bool:
+    return item.big
 
 
 class Carrier:
@@ -52,6 +57,8 @@ class Carrier:
         address: str,
         link_key: bytes,
         in_flight_max: int = 512,
+        big_in_flight_max: int = 64,
+        pacer: Pacer | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -60,6 +67,8 @@ class Carrier:
         self._memory = memory
         self._intake = intake
         self._in_flight_max = in_flight_max
+        self._big_max = big_in_flight_max
+        self._pacer = pacer
         # A provider that doesn't answer must leave room for the others.
         self._gates = gates = Gates(clock, max(1, in_flight_max // 2))
         self.outcomes = outcomes = Outcomes(intake, clock, queue, self._wake_for_more, self.wake)
@@ -181,7 +190,11 @@ class Carrier:
             library = self._workspaces.get(item.workspace)
             if library is None or item.state != "ready" or not isinstance(item.command, Send):
                 continue
-            if item.lane in waiting or not self._queue.admit(item):
+            if item.lane in waiting or (item.big and self._queue.big_in_hand >= self._big_max):
+                waiting.add(item.lane)
+                continue
+            if not self._queue.admit(item):
+                waiting.add(item.lane)
                 continue
             if item.workspace not in offers:
                 offers[item.workspace] = self._choosing.offers(library)
@@ -211,6 +224,8 @@ class Carrier:
         dues = self._gates.waits_ms()
         if self._queue.next_due_ms is not None:
             dues.append(self._queue.next_due_ms - now)
+        if self._pacer is not None and self._queue.big_waits and self._queue.big_in_hand < self._big_max:
+            dues.append(self._pacer.messages_wait_ms)
         # Half a minute at most: a clock that jumps is noticed, and nothing hot spins.
         return min(30.0, max(0.02, min(dues) / 1000)) if dues else None
 
@@ -227,18 +242,29 @@ class Carrier:
             ready = self._choosing.chosen(item, command, library, deliveries[item.id], contacts[item.lane], offers)
         except Exception:
             return None  # the usual way says what is wrong
-        return ready if isinstance(ready, Ready) and self._gates.enter(ready.choice.provider, ready.library) else None
+        enters = isinstance(ready, Ready) and self._gates.enter(ready.choice.provider, ready.library, big=item.big)
+        return ready if isinstance(ready, Ready) and enters else None
+
+    def _big_room(self) -> int:
+        """How much of big work may be begun now."""
+        room = self._big_max - self._queue.big_in_hand
+        if self._pacer is None or not self._queue.big_waits:
+            return room
+        return self._pacer.messages(room)
 
     async def _pump(self) -> None:
         while not self._closing:
             now = self._clock.now_ms()
-            if self._queue.wants_poll(now):
-                await self._queue.poll(now)
+            for _ in range(2):  # big work is read after everything else
+                if self._queue.wants_poll(now):
+                    await self._queue.poll(now)
             room = self._in_flight_max - len(self._tasks)
             if room <= 0:
                 return
+            began_s = steady_s()
             items = self._gates.let_go(room)
-            items += self._queue.take(room - len(items))
+            items += self._queue.take(room - len(items), self._big_room())
+            items.sort(key=_big)  # others have the provider's next places
             if not items:
                 return
             try:
@@ -250,6 +276,8 @@ class Carrier:
             launched = self._prepare(items, contacts, deliveries)
             if launched:
                 await self._launch(launched)
+            if self._pacer is not None:
+                self._pacer.handed_over(sum([item.big for item in items]), len(items), began_s)
 
     async def _load(self, items: list[Item]) -> tuple[dict[str, Contact], dict[str, Delivery]]:
         contacts: dict[str, Contact] = {}
@@ -314,7 +342,7 @@ class Carrier:
                 continue
             if isinstance(ready, Choice):
                 self._messages.undeliverable(item, delivery, ready, "message.no_channel")
-            elif self._gates.enter(ready.choice.provider, ready.library):
+            elif self._gates.enter(ready.choice.provider, ready.library, big=item.big):
                 launched.append(ready)
             else:
                 self._gates.hold(ready.key, item)

@@ -15,6 +15,11 @@ class Clock(Protocol):
     def now_ms(self) -> int: ...
 
 
+def steady_s() -> float:
+    """Seconds on a watch that runs whatever the clock says: for how long something took, never for when it was."""
+    return time.perf_counter()
+
+
 class SystemClock:
     """The machine's clock."""
 

@@ -14,6 +14,8 @@ class Command(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, tag
     run: str = ""
     #: the step's path in its flow, for the drawing: ``steps.1.on_timeout.0``.
     step: str = ""
+    #: one of a great many, which a campaign or an import led to: others leave first.
+    big: bool = False
 
 
 class Send(Command, tag="send", frozen=True, kw_only=True):

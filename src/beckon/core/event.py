@@ -31,3 +31,6 @@ class Event(msgspec.Struct, kw_only=True, frozen=True):
     depth: int = 0
     #: whom it is about, as its door has read it already; in memory only, never stored.
     about: Any = None
+    #: one of a great many that big work says (a campaign, an import): what follows from it lets others go first. In
+    #: memory only: a server that is killed forgets it of one piece's events.
+    big: bool = False

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from beckon.batch import Batch
 from beckon.core import command as commands
 from beckon.core.contact import Contact
@@ -21,6 +23,7 @@ from beckon.inbox import conversation as talks
 from beckon.inbox.entries import entry_for_notice, entry_for_post
 from beckon.intake.journal import event_from
 from beckon.outbox.queue import Item, Queue
+from beckon.pacing import BIG_RUN
 from beckon.store.database import within
 from beckon.workspaces import Library, Workspaces
 
@@ -163,6 +166,8 @@ class Running:
         if not result.taken:
             return
         run = result.run
+        if run.big and type(stimulus) is Matched and _acted(stimulus.event):
+            self._heed(batch, run, before)
         batch.put_run(run)
         for command in result.commands:
             self._perform(batch, library, run, contact, command)
@@ -181,6 +186,13 @@ class Running:
         if contact is not None:
             tell_team(batch, contact, run.error.why, run.flow)
 
+    def _heed(self, batch: Batch, run: Run, before: tuple[Wait, ...]) -> None:
+        """Somebody waits for what this run says from now on: it is one of a great many no longer."""
+        run.big = False
+        for due_ms in {wait.deadline_ms for wait in before if wait.deadline_ms}:
+            batch.clear_timer(due_ms, BIG_RUN, run.id)
+            batch.set_timer(due_ms, "run", run.id)
+
     def _rewire(self, batch: Batch, run: Run, before: tuple[Wait, ...], *, started: bool) -> None:
         """Move the run's waits and timers from what it waited for to what it waits for."""
         old = {awaited.key for wait in before for awaited in wait.keys}
@@ -189,12 +201,13 @@ class Running:
             batch.unwait(run.id, key)
         for key in new - old:
             batch.wait(run.id, key)
+        kind = BIG_RUN if run.big else "run"
         old_due = {wait.deadline_ms for wait in before if wait.deadline_ms}
         new_due = {wait.deadline_ms for wait in run.waiting if wait.deadline_ms}
         for due_ms in old_due - new_due:
-            batch.clear_timer(due_ms, "run", run.id)
+            batch.clear_timer(due_ms, kind, run.id)
         for due_ms in new_due - old_due:
-            batch.set_timer(due_ms, "run", run.id)
+            batch.set_timer(due_ms, kind, run.id)
         if new and not started:
             # Only what came after the run began can count, and that is in the table or in this very turn.
             batch.asked_early.append(run.id)
@@ -276,6 +289,8 @@ class Running:
         self, batch: Batch, library: Library, run: Run, contact: Contact | None, command: commands.AnyCommand
     ) -> None:
         author = f"flow:{run.flow}"
+        if run.big and isinstance(command, commands.Send | commands.Call | commands.Http):
+            command = msgspec.structs.replace(command, big=True)
         if isinstance(command, commands.Send):
             self._sending.address(batch, library, contact, command, author)
         elif isinstance(command, commands.Call | commands.Http):
@@ -302,6 +317,7 @@ class Running:
                         data=command.data,
                         subject=run.contact or None,
                         depth=run.depth + 1,
+                        big=run.big,
                     )
                 )
             elif contact is not None:
@@ -319,6 +335,11 @@ class Running:
             batch.topics.add((contact.workspace, f"inbox:{command.inbox}"))
         elif isinstance(command, commands.Assign):
             batch.put_conversation(talks.assign(batch.conversation(contact), inbox=command.inbox, agent=command.agent))
+
+
+def _acted(event: Event) -> bool:
+    """Whether an event is somebody's act, and neither big work's nor a provider's word on a message of ours."""
+    return not event.big and (event.type == "message.received" or not event.type.startswith("message."))
 
 
 def _deliveries_of(run: Run) -> list[str]:

@@ -212,6 +212,8 @@ class Sending:
             return
         delivery.fresh_from = len(delivery.attempts)
         delivery.state = "queued" if delivery.state in ("undeliverable", "cancelled") else delivery.state
+        # Somebody waits for it now, whatever it was a part of.
+        delivery.command = msgspec.structs.replace(msgspec.convert(delivery.command, Send), big=False)
         self.requeue(batch, delivery)
 
 

@@ -18,6 +18,7 @@ from beckon.flows.run import FINAL
 from beckon.journeys.part import Part
 from beckon.messaging.contacts import Reference
 from beckon.outbox.queue import Queue
+from beckon.pacing import BIG_RUN
 from beckon.store.database import Database
 from beckon.workspaces import Library, Workspaces
 
@@ -25,7 +26,7 @@ from beckon.workspaces import Library, Workspaces
 Act = Callable[[Batch, Library, Event, dict[str, Any], Contact | None], None]
 
 #: The line's own timers; all others are a journey's.
-_TIMERS = frozenset({"run", "delivery", FORGETTING})
+_TIMERS = frozenset({"run", BIG_RUN, "delivery", FORGETTING})
 
 
 class Effects:
@@ -107,7 +108,7 @@ class Effects:
                     )
         for _, kind, subject in timers:
             if kind in _TIMERS:
-                {"run": runs, "delivery": deliveries, FORGETTING: contacts}[kind].add(subject)
+                {"delivery": deliveries, FORGETTING: contacts}.get(kind, runs).add(subject)
         await batch.load_addresses(addresses)
         await self._people.load_tombs(batch, addresses)
         if told:
@@ -176,7 +177,7 @@ class Effects:
 
     def fire(self, batch: Batch, due_ms: int, kind: str, subject: str) -> None:
         """A timer is due."""
-        if kind == "run":
+        if kind in ("run", BIG_RUN):
             run = batch.runs.get(subject)
             if run is not None:
                 self._running.fire(batch, run)

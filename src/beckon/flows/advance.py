@@ -114,6 +114,7 @@ def begin(
         created_ms=now_ms,
         changed_ms=now_ms,
         depth=event.depth,
+        big=event.big,
         variables={"event": words},
         pointer=flow.steps[0].path if flow.steps else "",
         error=error,

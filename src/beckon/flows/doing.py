@@ -52,7 +52,7 @@ class Doing:
         self.commands: list[core.AnyCommand] = []
         self.history: list[Taken] = []
 
-    def command_words(self) -> dict[str, str]:
+    def command_words(self) -> dict[str, Any]:
         """What every command carries."""
         run = self.run
         return {

@@ -99,6 +99,8 @@ class Run(msgspec.Struct, kw_only=True, omit_defaults=True):
     changed_ms: int = 0
     #: how many events led here through ``emit``.
     depth: int = 0
+    #: one of a great many that big work began, and nobody has acted since: its messages let others go first.
+    big: bool = False
     #: the event, saved results and values that were set, by name.
     variables: dict[str, Any] = {}
     #: the path of the step where it stands: the next to take, or the one that waits; empty: past the last.

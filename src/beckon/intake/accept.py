@@ -74,6 +74,8 @@ class Intake:
         self._on_accepted = on_accepted
         self._asked: list[_Asked] = []
         self._waiting = 0
+        #: what others said, and not big work or we ourselves, that is not durable yet.
+        self._of_others = 0
         self._flushing: asyncio.Task[None] | None = None
 
     def accept(
@@ -92,9 +94,20 @@ class Intake:
         future: asyncio.Future[list[Accepted]] = asyncio.get_running_loop().create_future()
         self._asked.append(_Asked(events, texts, alongside, future))
         self._waiting += len(events)
+        if not ours and not (events and events[0].big):
+            self._of_others += 1
+            future.add_done_callback(self._answered)
         if self._flushing is None:
             self._flushing = asyncio.ensure_future(self._flush())
         return future
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being written that people or partners said."""
+        return self._of_others > 0
+
+    def _answered(self, _: "asyncio.Future[list[Accepted]]") -> None:
+        self._of_others -= 1
 
     async def close(self) -> None:
         """Wait until all that was asked is answered."""
@@ -157,6 +170,7 @@ class Intake:
                     accepted_ms=now,
                     depth=event.depth,
                     about=event.about,
+                    big=event.big,
                 )
                 position += 1
                 stored.append(event)

@@ -7,6 +7,7 @@ queries for the whole turn. It never commits.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -52,6 +53,8 @@ class Turn(Protocol):
     rooms: dict[str, Any]
     #: (workspace, topic) to tell the live pages about.
     topics: set[tuple[str, str]]
+    #: how many members or rows a piece of big work may have in this turn.
+    piece: int
 
     def contact(self, event: Event) -> Contact | None:
         """Whom an event is about; None: nobody that is known."""
@@ -105,6 +108,9 @@ class Part(Protocol):
     types: frozenset[str]
     #: the kinds of its timers.
     timers: frozenset[str]
+    #: those of them that are big work: one fires in a turn, with ``Turn.piece`` of it, when nobody else waits. What it
+    #: says is ``big``, and where more is left it sets the timer again, due at once.
+    big_timers: frozenset[str]
 
     async def open(self, database: Database) -> None:
         """Read what it remembers from turn to turn; called again when a commit failed."""
@@ -240,6 +246,9 @@ class JourneyParts(msgspec.Struct, frozen=True, kw_only=True):
     #: None: nobody answered. An event that was there before has the answer of its first time, as long as answers are
     #: kept (``BECKON_IDEMPOTENCY_DAYS``).
     ask: Callable[[Event, float], Awaitable[Json]]
+    #: big work at a door waits in it for a moment in which nobody else waits: (kind) → how many rows may be asked for.
+    #: What is asked in it is an event that is ``big``.
+    piece: Callable[[str], AbstractAsyncContextManager[int]]
     #: (Authorization header, scope) → who asks. Raises ``Refused``.
     allow: Callable[[str, str], Awaitable[Allowed]]
     #: a page of the console for signed-in people: (view) → endpoint; what it posts carries the CSRF token.

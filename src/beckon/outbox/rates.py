@@ -17,25 +17,32 @@ class Rate:
         self._paused_at_ms = 0
         self.paused_why = ""
 
-    def take(self, now_ms: int) -> int:
-        """0: go ahead, a token is taken. Else: milliseconds until one is there, or the pause ends."""
+    def take(self, now_ms: int, leave: float = 0) -> int:
+        """0: go ahead, a token is taken. Else: milliseconds until one is there, or the pause ends.
+
+        ``leave``: so many must be left over for others; where the bucket never holds more than one, none.
+        """
         left_ms = self.pause_left_ms(now_ms)
         if left_ms or not self.per_second:
             return left_ms
         self._refill(now_ms)
-        if self._tokens >= 1:
+        wanted = 1 + self._left(leave)
+        if self._tokens >= wanted:
             self._tokens -= 1
             return 0
-        return max(1, int((1 - self._tokens) / self.per_second * 1000) + 1)
+        return max(1, int((wanted - self._tokens) / self.per_second * 1000) + 1)
 
-    def free(self, now_ms: int) -> int:
-        """How many could be taken now."""
+    def free(self, now_ms: int, leave: float = 0) -> int:
+        """How many could be taken now, with so many left over."""
         if self.pause_left_ms(now_ms):
             return 0
         if not self.per_second:
             return _ANY_NUMBER
         self._refill(now_ms)
-        return int(self._tokens)
+        return max(0, int(self._tokens - self._left(leave)))
+
+    def _left(self, leave: float) -> float:
+        return min(leave, max(1.0, self.per_second) - 1)
 
     def pause(self, now_ms: int, until_ms: int, why: str) -> None:
         """Leave the provider alone until then: it said so, or it does not answer."""

@@ -43,7 +43,8 @@ RUNS = Table(
 WAITS = Table("waits", ("match_key", "run"), key_columns=2)
 EARLY = Table("early", ("match_key", "position"), key_columns=2)
 TIMERS = Table("timers", ("due_ms", "kind", "subject"), key_columns=3)
-OUTBOX = Table("outbox", ("number", "id", "workspace", "lane", "kind", "state", "due_ms", "attempt", "body"))
+BIG_TIMERS = Table("big_timers", ("due_ms", "kind", "subject"), key_columns=3)
+OUTBOX = Table("outbox", ("number", "id", "workspace", "lane", "kind", "state", "due_ms", "attempt", "body", "big"))
 DELIVERIES = Table(
     "deliveries",
     ("id", "workspace", "contact", "state", "channel", "provider", "created_ms", "changed_ms", "body"),
@@ -103,7 +104,7 @@ _LOYALTY = (
 
 ALL = (
     MARKS, WORKSPACES, API_KEYS, PEOPLE, SESSIONS, DEFINITIONS, JOURNAL, IDEMPOTENCY, CONTACTS, ADDRESSES, RUNS,
-    WAITS, EARLY, TIMERS, OUTBOX, DELIVERIES, PROVIDER_IDS, CONVERSATIONS, ENTRIES, LINKS, APPROVALS, ANSWERS,
-    RECORDS, CALLS, RECORDINGS, MENTIONS, FORGETTINGS, TOMBSTONES,
+    WAITS, EARLY, TIMERS, BIG_TIMERS, OUTBOX, DELIVERIES, PROVIDER_IDS, CONVERSATIONS, ENTRIES, LINKS, APPROVALS,
+    ANSWERS, RECORDS, CALLS, RECORDINGS, MENTIONS, FORGETTINGS, TOMBSTONES,
     *_LOYALTY,
 )  # fmt: skip

@@ -11,7 +11,7 @@ from beckon.store.tables import Table
 #: Columns that hold numbers; all others hold text.
 NUMBERS = frozenset(
     (
-        *("value", "current", "position", "depth", "attempt", "number", "unread"),
+        *("value", "current", "position", "depth", "attempt", "number", "unread", "big"),
         *("previous", "amount", "balance", "day", "reached", "issued", "redeemed", "points", "cost", "looked", "uses"),
     )
 )

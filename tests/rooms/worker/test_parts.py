@@ -34,6 +34,7 @@ class Tickets:
     name = "tickets"
     types = frozenset({"ticket.asked", "ticket.broken"})
     timers = frozenset({"ticket"})
+    big_timers: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
         self.opened = 0

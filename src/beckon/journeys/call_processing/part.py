@@ -53,6 +53,7 @@ class CallsPart:
 
     name = NAME
     timers: frozenset[str] = frozenset()
+    big_timers: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
         self.types = frozenset(_ACTS)

@@ -1,6 +1,7 @@
 """``/v1/loyalty``: members, points, offers and campaigns in our own words; ``api_table`` says at which paths."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, TypeVar
@@ -21,6 +22,9 @@ from beckon.journeys.loyalty_offers.sessionm_words import instant
 from beckon.journeys.part import Asked, JourneyParts
 from beckon.messaging.contacts import normalise_phone
 from beckon.web.operations import Page
+
+#: Members of an import in one event: some milliseconds' work.
+_EVENT_MEMBERS = 8
 
 T = TypeVar("T")
 
@@ -53,14 +57,19 @@ class Desk(msgspec.Struct, frozen=True):
         given: T = form() if self.asked.body is None else self.asked.body
         return given
 
+    @property
+    def once(self) -> str:
+        """The request's id: its ``Idempotency-Key``, or what stands for one that is too long."""
+        once = self.asked.once
+        return once if len(once) <= REQUEST_ID_MAX else f"key:{blake2b(once.encode(), digest_size=32).hexdigest()}"
+
     async def ask(self, type_: str, given: Any, *, subject: str | None = None) -> dict[str, Any]:
         """What the turn answers; the ``Idempotency-Key`` is the request's id."""
-        once = self.asked.once
-        if once:
+        if self.once:
             given.mark = mark_of(given)
-        if len(once) > REQUEST_ID_MAX:
-            once = f"key:{blake2b(once.encode(), digest_size=32).hexdigest()}"
-        return await self.asking.ask(self.workspace, type_, given, source=self.asked.label, id=once, subject=subject)
+        return await self.asking.ask(
+            self.workspace, type_, given, source=self.asked.label, id=self.once, subject=subject
+        )
 
     async def member(self) -> Member:
         """The member of the path."""
@@ -134,10 +143,38 @@ async def post_members(desk: Desk) -> Any:
             answers.append(None)
         except Refused as error:
             answers.append({"error": {"code": error.code, "why": error.why, "field": error.field}})
-    said = await desk.ask("loyalty.members_asked", asked.ManySignUps(members=tuple(good))) if good else {"members": []}
-    made = iter(said["members"])
+    made = iter(await _asked_in_pieces(desk, good))
     every = [next(made) if one is None else one for one in answers]
     return msgspec.convert({"members": every}, shapes.MembersTaken)
+
+
+async def _asked_in_pieces(desk: Desk, members: Sequence[asked.SignUp]) -> list[dict[str, Any]]:
+    """What the turns answer for each: an import is big work, so others go between two pieces.
+
+    Which members one event has is always the same, whatever the size of the pieces: a request that comes again finds
+    the answers of its first time.
+    """
+    answers: list[dict[str, Any]] = []
+    mark = mark_of(asked.ManySignUps(members=tuple(members))) if desk.once else ""
+    while len(answers) < len(members):
+        async with desk.parts.piece("loyalty.members") as size:
+            starts = range(len(answers), min(len(members), len(answers) + max(size, _EVENT_MEMBERS)), _EVENT_MEMBERS)
+            said = await asyncio.gather(
+                *[
+                    desk.asking.ask(
+                        desk.workspace,
+                        "loyalty.members_asked",
+                        asked.ManySignUps(members=tuple(members[start : start + _EVENT_MEMBERS]), mark=mark),
+                        source=desk.asked.label,
+                        id=desk.once,
+                        part=start,
+                        big=True,
+                    )
+                    for start in starts
+                ]
+            )
+        answers += [one for answer in said for one in answer["members"]]
+    return answers
 
 
 async def find_member(desk: Desk) -> Any:

@@ -31,11 +31,21 @@ class Asking:
         self._answer_s = answer_s
 
     async def ask(
-        self, workspace: str, type_: str, given: Any, *, source: str, id: str = "", subject: str | None = None
+        self,
+        workspace: str,
+        type_: str,
+        given: Any,
+        *,
+        source: str,
+        id: str = "",
+        subject: str | None = None,
+        part: int = 0,
+        big: bool = False,
     ) -> dict[str, Any]:
         """What the turn answers to ``given``, one of ``asked.ASKED``.
 
         ``id``: the request's: what was asked under it before, by the same source, has the answer of its first time.
+        ``part``: which part of that request it is; ``big``: it is a piece of big work.
         Raises what the turn refused it with; ``Refused`` where the id came before with other words.
         """
         if len(id) > REQUEST_ID_MAX:
@@ -43,11 +53,12 @@ class Asking:
         event = Event(
             workspace=workspace,
             source=f"loyalty/{source}",
-            id=f"{type_[8:]}:{id}" if id else fresh("ask"),
+            id=(f"{type_[8:]}:{id}" + (f":{part}" if part else "")) if id else fresh("ask"),
             type=type_,
             time_ms=0,
             data=given,
             subject=subject,
+            big=big,
         )
         answer = await self._parts.ask(event, self._answer_s)
         if not isinstance(answer, dict):

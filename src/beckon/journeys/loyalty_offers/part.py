@@ -29,10 +29,6 @@ from beckon.store.tables import LOYALTY_DUE
 from beckon.workspaces import Library
 
 NAME = "loyalty_offers"
-#: Offers and members of which something is due, done in one turn.
-DUE_MAX = 500
-#: The wait before the next piece where more is due, in milliseconds.
-DUE_BREATH_MS = 1
 _LINKED = ("member.signed_up", "member.changed")
 
 
@@ -42,6 +38,7 @@ class LoyaltyPart:
     name = NAME
     types = frozenset(ASKED) | frozenset(_LINKED)
     timers = frozenset({"loyalty.due", rounds.TIMER, forgetting.TIMER})
+    big_timers = frozenset({"loyalty.due", rounds.TIMER})
 
     def __init__(self) -> None:
         self._memory = Memory()
@@ -116,7 +113,7 @@ class LoyaltyPart:
                     (
                         "SELECT due_ms, kind, subject FROM loyalty_due WHERE due_ms <= ?"
                         " ORDER BY due_ms, kind, subject LIMIT ?",
-                        (room.now_ms, DUE_MAX),
+                        (room.now_ms, room.turn.piece),
                     ),
                 )
             )
@@ -171,6 +168,7 @@ class LoyaltyPart:
         """Decide what one event asks, and answer."""
         room: Room = turn.rooms[NAME]
         desk = self._desk(room, library)
+        room.big = event.big
         given = room.asked.get(event.position)
         if given is None:
             joining.linked(desk, event, turn.contact(event))
@@ -204,6 +202,7 @@ class LoyaltyPart:
             if subject in room.forgetting:
                 turn.set_timer(turn.now_ms + forgetting.BREATH_MS, kind, subject)
             return
+        room.big = True
         if kind == rounds.TIMER:
             one = room.rounds.get(subject)
             library = rounds.library_of(room, one.workspace) if one is not None else None
@@ -224,8 +223,8 @@ class LoyaltyPart:
                     wallet.due(desk, offer, member)
             elif what == "member" and member.due_ms == due:
                 joining.due(desk, member)
-        if len(rows) >= DUE_MAX:
-            turn.set_timer(turn.now_ms + DUE_BREATH_MS, "loyalty.due", "all")
+        if len(rows) >= turn.piece:
+            turn.set_timer(turn.now_ms, "loyalty.due", "all")
 
     def _desk(self, room: Room, library: Library) -> Desk:
         return Desk(

@@ -101,6 +101,8 @@ class Room:
         self.buried: dict[tuple[str, str], Buried] = {}
         #: forgotten members of whom the next piece went in this turn, and more may be left
         self.forgetting: set[str] = set()
+        #: what is told now is told of a great many.
+        self.big = False
         self._members: set[str] = set()
         self._offers: set[str] = set()
         self._sales: set[tuple[str, str]] = set()
@@ -319,7 +321,7 @@ class Room:
         """Say that something happened; what is quiet only where somebody listens."""
         if type_ in told.QUIET and not heard(library, type_):
             return
-        self.turn.emitted.append(told.told(library.workspace, type_, mark, self.now_ms, fields))
+        self.turn.emitted.append(told.told(library.workspace, type_, mark, self.now_ms, fields, big=self.big))
 
     # Writing.
 

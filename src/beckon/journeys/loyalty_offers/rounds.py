@@ -1,8 +1,6 @@
-"""Rounds: a campaign that goes through all members, a piece in each turn, with a breath between two.
+"""Rounds: a campaign that goes through all members, a piece in each turn, and events that wait go first.
 
-A turn holds one piece beside its events, and events that wait go first. The breath is as long as a piece and what it
-told took: a campaign has half of the line at most, on a fast machine and on a busy one, and nobody waits longer than
-for a piece.
+How large a piece is, and when the next one goes, is the line's to say: ``beckon.pacing``.
 """
 
 from typing import Any
@@ -20,10 +18,6 @@ from beckon.store.database import Database
 from beckon.store.tables import CAMPAIGN_ROUNDS
 from beckon.workspaces import Library
 
-#: Members in one piece, and the shortest and longest breath after it, in milliseconds.
-PIECE_MEMBERS = 64
-BREATH_MS = 5
-BREATH_MS_MAX = 200
 TIMER = "loyalty.round"
 COLUMNS = "id, workspace, campaign, state, after, looked, reached, skipped, started_ms, changed_ms"
 
@@ -72,7 +66,7 @@ async def load(room: Room, ids: list[str]) -> None:
         one = round_from(rows[0][0])
         room.rounds[id_] = one
         [members] = await room.turn.database.look_up(
-            (("SELECT id FROM members WHERE id > ? ORDER BY id LIMIT ?", (one.after, PIECE_MEMBERS)),)
+            (("SELECT id FROM members WHERE id > ? ORDER BY id LIMIT ?", (one.after, room.turn.piece)),)
         )
         room.pieces[id_] = [str(row[0]) for row in members]
         known = {id_ for id_ in room.pieces[id_] if id_ in room.members or room.memory.members.get(id_) is not None}
@@ -134,9 +128,8 @@ def piece(desk: Desk, one: Round) -> None:
             one.skipped[code] = one.skipped.get(code, 0) + 1
         else:
             one.reached += 1
-    breath_ms = min(BREATH_MS_MAX, max(BREATH_MS, (desk.now_ms - one.changed_ms) // 2))
     one.changed_ms = desk.now_ms
-    if len(ids) < PIECE_MEMBERS:
+    if len(ids) < desk.room.turn.piece:
         one.state = "done"
         desk.room.tell(
             desk.library,
@@ -152,7 +145,7 @@ def piece(desk: Desk, one: Round) -> None:
         )
     else:
         one.after = ids[-1]
-        desk.room.turn.set_timer(desk.now_ms + breath_ms, TIMER, one.id)
+        desk.room.turn.set_timer(desk.now_ms, TIMER, one.id)
     put(desk.room.turn.changes, one)
     desk.room.turn.topics.add((desk.workspace, f"journey:campaign:{one.campaign}"))
 

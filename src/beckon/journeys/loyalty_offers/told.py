@@ -98,7 +98,7 @@ def last_moment(until_ms: int) -> str:
     return iso(until_ms - 1_000)
 
 
-def told(workspace: str, type_: str, mark: str, at_ms: int, fields: dict[str, Any]) -> Event:
+def told(workspace: str, type_: str, mark: str, at_ms: int, fields: dict[str, Any], *, big: bool = False) -> Event:
     """One event of ours; ``mark`` is what makes it this one: ``(offer, kind)`` is told once."""
     return Event(
         workspace=workspace,
@@ -107,4 +107,5 @@ def told(workspace: str, type_: str, mark: str, at_ms: int, fields: dict[str, An
         type=type_,
         time_ms=at_ms,
         data=fields,
+        big=big,
     )
