@@ -110,3 +110,27 @@ async def test_a_page_that_comes_back_after_a_break_catches_up(site: Site, page:
     site.change()
     await page.context.set_offline(False)
     await expect(page.locator("#list li")).to_have_text("2")
+
+
+async def test_a_tab_that_nobody_sees_lets_its_stream_go_and_catches_up_when_it_is_seen(site: Site, page: Page):
+    await page.goto(site.address)
+    await expect(page.locator(".live-dot")).to_have_attribute("data-live-state", "on")
+    await see(page, hidden=True)
+    async with asyncio.timeout(120):
+        while any(site.hub._streams.values()):
+            site.hub.publish("main", ["other"], site.position)  # a server notices at its next word that nobody listens
+            await asyncio.sleep(0.05)
+    site.change()
+    await see(page, hidden=False)
+    await expect(page.locator("#list li")).to_have_text("1")
+    site.change()
+    await expect(page.locator("#list li")).to_have_text("2")
+
+
+async def see(page: Page, *, hidden: bool) -> None:
+    """Bring another tab to the front, or this one back: a browser without a window shows all of them."""
+    await page.evaluate(
+        "(hidden) => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });"
+        " document.dispatchEvent(new Event('visibilitychange')); }",
+        hidden,
+    )

@@ -3,6 +3,7 @@
 // A scene's script calls `begin` with what is its own: how its story goes, and what a click in its part does.
 
 import { released } from "../web/js/pressed.js";
+import { listen } from "../web/js/stream.js";
 import { toast } from "../web/js/toast.js";
 import { Handset } from "./handset.js";
 import { Story } from "./story.js";
@@ -323,17 +324,9 @@ export function begin(parts) {
   own = parts;
   story = new Story({ act, choose, clock, handset, panel, until, own });
   if (own.shown) waiters.add(own.shown);
-  listen();
+  listen("/sandbox/live", { change: () => soon(), refresh: () => soon(), hello: () => soon(0) });
   // What is pressed before somebody listens would be lost.
   for (const part of $$("[data-until-begun]")) part.inert = false;
-}
-
-function listen() {
-  const source = new EventSource("/sandbox/live");
-  source.addEventListener("change", () => soon());
-  source.addEventListener("refresh", () => soon());
-  source.addEventListener("hello", () => soon(0));
-  addEventListener("pagehide", () => source.close(), { once: true });
 }
 
 for (const region of $$("[data-region]")) if (region.dataset.scroll === "end") region.scrollTop = region.scrollHeight;

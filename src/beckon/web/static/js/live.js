@@ -5,9 +5,10 @@
 //
 // A region asks one question at a time and never more than one a second; what changed meanwhile is asked for afterwards, so
 // that no answer is older than the one before it. What comes is put in with htmx's morph (the part of it with the region's
-// id, if it has one), and not while somebody presses a button. Tabs that aren't seen wait until they are.
+// id, if it has one), and not while somebody presses a button. Tabs that aren't seen wait until they are (stream.js).
 
 import { released } from "./pressed.js";
+import { listen } from "./stream.js";
 
 const QUIET_MS = 120;
 const BREATH_MS = 1_000;
@@ -135,25 +136,6 @@ function show(state) {
   }
 }
 
-function open(url) {
-  const source = new EventSource(url);
-  source.addEventListener("open", () => show("on"));
-  source.addEventListener("error", () => {
-    show("off");
-    // The browser gives up after an answer that isn't a stream (signed out, too many tabs): try again, slowly.
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => open(url), 10_000);
-  });
-  source.addEventListener("change", (event) => {
-    changed.add(event.data);
-    soon();
-  });
-  source.addEventListener("refresh", () => {
-    everything = true;
-    soon();
-  });
-  addEventListener("pagehide", () => source.close(), { once: true });
-}
-
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden && (everything || changed.size)) soon();
 });
@@ -166,4 +148,18 @@ addEventListener("pageshow", (event) => {
 const url = document.body.dataset.live;
 // What this page has seen already: what changed since then comes as one refresh.
 const at = document.documentElement.dataset.liveAt;
-if (url) open(at ? `${url}${url.includes("?") ? "&" : "?"}at=${encodeURIComponent(at)}` : url);
+if (url) {
+  listen(at ? `${url}${url.includes("?") ? "&" : "?"}at=${encodeURIComponent(at)}` : url, {
+    open: () => show("on"),
+    error: () => show("off"),
+    change: (event) => {
+      changed.add(event.data);
+      soon();
+    },
+    refresh: () => {
+      everything = true;
+      soon();
+    },
+    hello: () => {},
+  });
+}
