@@ -25,7 +25,6 @@ from beckon.store.changes import Changes, Row
 from beckon.store.database import Database, Query, joined, within
 from beckon.store.tables import (
     ADDRESSES,
-    ANSWERS,
     BIG_TIMERS,
     CONTACTS,
     CONVERSATIONS,
@@ -333,8 +332,10 @@ class Batch:
         )
         positions = [int(row[0] or 0) for row in rows]
         self.redact(positions, subject)
+        # An answer that is there and empty: whoever asks the same again need not wait for one.
+        for sql, values in within("UPDATE answers SET answer = '{}' WHERE position IN ({keys})", positions):
+            self.changes.execute(sql, tuple(values))
         for position in positions:
-            self.changes.delete(ANSWERS, (position,))
             self.changes.delete(MENTIONS, (who, position))
         return len(positions)
 

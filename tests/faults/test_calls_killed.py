@@ -89,7 +89,12 @@ async def test_a_server_that_is_killed_leaves_a_call_with_a_reason_and_its_recor
     url, port = f"sqlite:///{tmp_path}/db", free_port()
     async with desk(url, tmp_path, more=telephony(port), script=SCRIPT, switches=None) as on:
         folder = on.library.folder
-    environment = {**os.environ, "BECKON_WORKSPACE": str(folder), "BECKON_DATABASE_URL": url, "BECKON_PORT": "0"}
+    environment = {
+        **os.environ,
+        "BECKON_WORKSPACE": str(folder),
+        "BECKON_DATABASE_URL": url,
+        "BECKON_PORT": str(free_port()),
+    }
     server = subprocess.Popen(
         [sys.executable, "-m", "beckon", "serve"],
         env=environment,

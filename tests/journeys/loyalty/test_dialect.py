@@ -90,6 +90,19 @@ async def test_a_request_that_comes_again_after_its_answer_was_forgotten_is_told
     assert await shop.points(user) == 25 + 10
 
 
+async def test_a_request_that_comes_again_after_its_member_was_forgotten_is_told_so_at_once(shop: Shop):
+    user = await shop.sign_up()
+    asking = Asking(shop.beckon._for_journeys(shop.beckon._console()), 600)
+    given = asked.Points(member=from_uuid("mem", user["id"]), points=10)
+    given.mark = mark_of(given)
+    await asking.ask("fries", "loyalty.points_asked", given, source="till", id="again")
+    await shop.call("DELETE", f"{USERS}/{user['id']}", status=200)
+    await shop.later(60_000)
+    with pytest.raises(Refused) as refused:
+        await asking.ask("fries", "loyalty.points_asked", given, source="till", id="again")
+    assert refused.value.code == "request.done_before"
+
+
 async def test_culture_says_the_language_of_names(shop: Shop):
     user = await shop.sign_up(locale="en-us")
     await shop.send(user)

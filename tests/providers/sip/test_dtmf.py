@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from beckon.bench.place import free_port
 from beckon.providers.sip.media.dtmf import BLOCK, Tones
 from beckon.providers.sip.media.g711 import ALAW, ULAW, encode
 from beckon.providers.sip.media.keys import COLUMNS, NAMES, PAD, ROWS
@@ -17,7 +18,7 @@ from beckon.providers.sip.settings import DialSettings, TrunkSettings
 from beckon.providers.sip.speech.audio import from_wav
 from beckon.telephony.switch import KeyPressed
 from tests.providers.sip.conftest import Board, open_settings, switchboard
-from tests.providers.sip.phone import SoftPhone, free_port
+from tests.providers.sip.phone import SoftPhone
 
 Samples = NDArray[np.float64]
 FRAME = 160

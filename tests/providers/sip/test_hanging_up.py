@@ -50,7 +50,7 @@ async def test_the_courier_hangs_up_during_the_hint(rested: Board):
     assert ends(rested) == {"caller": ("normal", "phone")}
     [played] = [event for event in rested.events(PlaybackEnded) if isinstance(event, PlaybackEnded)]
     assert played.end == "leg_ended"
-    assert 100 < played.played_ms < 3_000
+    assert 0 < played.played_ms < 3_000
 
 
 async def test_the_courier_gives_up_before_the_answer(rested: Board, monkeypatch: pytest.MonkeyPatch):

@@ -61,10 +61,11 @@ class Asking:
             big=big,
         )
         answer = await self._parts.ask(event, self._answer_s)
+        # An empty one was forgotten with whom it was about.
+        if answer == {} or (not isinstance(answer, dict) and await self._long_ago(event)):
+            why = "this request came before, and its answer is kept no longer: what it did then stands"
+            raise Refused("request.done_before", why, field="request_id")
         if not isinstance(answer, dict):
-            if await self._long_ago(event):
-                why = "this request came before, longer ago than its answer is kept: what it did then stands"
-                raise Refused("request.done_before", why, field="request_id")
             raise Unavailable("loyalty.no_answer", "there was no answer in time; ask again with the same request id")
         if id and answer.get("mark", "") != given.mark:
             raise Refused("request.other", "this request id came before with other words", field="request_id")
