@@ -7,6 +7,7 @@ statements that are ready to run: between its calls into SQLite, which need no l
 
 import asyncio
 import fcntl
+import logging
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -18,9 +19,14 @@ from beckon.core.errors import BeckonError, Misconfigured, Refused, Unavailable
 from beckon.store.changes import Changes, Row, Statement
 from beckon.store.database import Query
 
+log = logging.getLogger("beckon.store")
+
 _READERS = 2
-#: Pages in the log before they go into the main file: 16,000 × 4 KiB = 64 MiB; fewer checkpoints, longer ones.
-_CHECKPOINT_PAGES = 16_000
+#: So long after a write the log goes into the main file, beside the writer: 64 MiB of it would hold up a commit, and
+#: all who wait for it, a tenth of a second.
+_CHECKPOINT_S = 1.0
+#: Pages in the log past which the writer does it itself: 64,000 × 4 KiB = 250 MiB.
+_CHECKPOINT_PAGES = 64_000
 #: How long a write waits for another process's lock, and how long the emptying of the log for a reader.
 _BUSY_MS = 30_000
 _SCRUB_BUSY_MS = 250
@@ -34,6 +40,8 @@ class SqliteEngine:
         self.exclusive = exclusive
         self._writer = ThreadPoolExecutor(1, "sqlite-writer")
         self._readers = ThreadPoolExecutor(_READERS, "sqlite-reader")
+        self._checkpointer = ThreadPoolExecutor(1, "sqlite-checkpoint")
+        self._checkpoint: asyncio.TimerHandle | None = None
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
         self._lock: IO[str] | None = None
@@ -44,6 +52,9 @@ class SqliteEngine:
         await asyncio.get_running_loop().run_in_executor(self._writer, self._connection)
 
     async def close(self) -> None:
+        if self._checkpoint is not None:
+            self._checkpoint.cancel()
+        self._checkpointer.shutdown()
         self._readers.shutdown()
         await asyncio.get_running_loop().run_in_executor(self._writer, self._close_all)
         self._writer.shutdown()
@@ -58,7 +69,14 @@ class SqliteEngine:
 
     async def write(self, batch: Sequence[Changes]) -> list[int]:
         statements = [list(changes.statements()) for changes in batch]
-        return await asyncio.get_running_loop().run_in_executor(self._writer, self._write, statements)
+        loop = asyncio.get_running_loop()
+        if self._checkpoint is None:
+            self._checkpoint = loop.call_later(_CHECKPOINT_S, self._begin_checkpoint)
+        return await loop.run_in_executor(self._writer, self._write, statements)
+
+    def _begin_checkpoint(self) -> None:
+        self._checkpoint = None
+        self._checkpointer.submit(self._bring_in)
 
     async def script(self, sql: str) -> None:
         await asyncio.get_running_loop().run_in_executor(self._writer, self._script, sql)
@@ -123,6 +141,14 @@ class SqliteEngine:
                 raise _named(error) from error
             raise
         return counts
+
+    def _bring_in(self) -> None:
+        """Copy the log into the file as far as nobody minds; what is written meanwhile stays for the next time."""
+        try:
+            self._connection().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except (BeckonError, sqlite3.Error) as error:
+            # It stays in the log, where it is durable too; the writer says so when it can't write either.
+            log.warning("the log was not brought into the file: %s", error)
 
     def _scrub(self) -> bool:
         """Bring the log into the file and cut it off: it holds pages as they were."""
