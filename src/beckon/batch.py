@@ -32,6 +32,7 @@ from beckon.store.tables import (
     EARLY,
     ENTRIES,
     MENTIONS,
+    NOTED,
     OUTBOX,
     RUNS,
     TIMERS,
@@ -289,6 +290,10 @@ class Batch:
         """The journal speaks of somebody here: it is found when they are to be forgotten."""
         self.changes.insert_new(MENTIONS, (who, event.position))
 
+    def note(self, who: str, event: Event) -> None:
+        """An event on which nobody acts names an address, whose digest this is."""
+        self.changes.insert_new(NOTED, (event.position, who))
+
     def redact(self, positions: Iterable[int], contact: str, why: str = "") -> None:
         """What these events say goes; that they came, from whom and of which type, stays."""
         said = {"forgotten": True, "why": why} if why else {"forgotten": True}
@@ -327,16 +332,21 @@ class Batch:
 
         ``subject``: whose these events are from now on, an id that leads to nothing personal.
         """
-        rows = await self.database.fetch(
-            "SELECT position FROM mentions WHERE who = ? ORDER BY position LIMIT ?", (who, most)
+        # By index what somebody acted on; for the rest the table is walked, in a thread of its own.
+        mentioned, noted = await self.database.fetch_all(
+            (
+                ("SELECT position FROM mentions WHERE who = ? ORDER BY position LIMIT ?", (who, most)),
+                ("SELECT position FROM noted WHERE who = ? ORDER BY position LIMIT ?", (who, most)),
+            )
         )
-        positions = [int(row[0] or 0) for row in rows]
+        positions = sorted({int(row[0] or 0) for row in (*mentioned, *noted)})[:most]
         self.redact(positions, subject)
         # An answer that is there and empty: whoever asks the same again need not wait for one.
         for sql, values in within("UPDATE answers SET answer = '{}' WHERE position IN ({keys})", positions):
             self.changes.execute(sql, tuple(values))
         for position in positions:
             self.changes.delete(MENTIONS, (who, position))
+            self.changes.delete(NOTED, (position, who))
         return len(positions)
 
     def drop_conversation(self, contact: str) -> None:

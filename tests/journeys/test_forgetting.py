@@ -203,6 +203,7 @@ async def test_a_person_who_took_part_in_everything_leaves_nothing(
             "recordings",
             "calls",
             "mentions",
+            "noted",
             "member_keys",
         ):
             assert await on.rows(f"SELECT * FROM {table}") == [], table
@@ -249,6 +250,22 @@ async def test_forgotten_twice_is_forgotten_once_and_nobody_can_t_be(database_ur
         assert len(await on.rows("SELECT * FROM forgettings")) == 1
         assert await on.events("event.failed") == []
         await nothing_left(on, tmp_path)
+
+
+async def test_an_event_on_which_nobody_acts_is_found_by_the_addresses_that_it_names(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with garage(database_url, tmp_path) as on:
+        await on.says("visit.start", visit(1, ZENOBIA, word="Dandelion"))
+        contact = await contact_of(on)
+        for number in range(3):
+            await on.says("tyres.stored", visit(number, ZENOBIA, word="Flabbergasted"))
+        await on.says("tyres.stored", visit(9, BEN, word="Flabbergasted"))
+        assert len(await on.rows("SELECT DISTINCT position FROM noted")) == 4
+        await forget(on, contact)
+        kept = await on.rows("SELECT data FROM journal WHERE type = 'tyres.stored' ORDER BY position")
+        assert [("Flabbergasted" in row[0]) for row in kept] == [False, False, False, True]
+        assert len(await on.rows("SELECT DISTINCT position FROM noted")) == 1
 
 
 async def test_a_message_that_is_being_sent_ends_and_leaves_no_word(database_url: str, tmp_path: Path) -> None:

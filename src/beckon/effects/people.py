@@ -106,7 +106,7 @@ class People:
         if reference.id:
             batch.mention(reference.id, event)
         for address in reference.addresses:
-            batch.mention(library.digest("address", address.channel, address.external_id), event)
+            batch.note(library.digest("address", address.channel, address.external_id), event)
 
     def settle(self, batch: Batch, event: Event, reference: Reference | None) -> None:
         """Whom the event is about; a new contact where nobody has these addresses yet."""

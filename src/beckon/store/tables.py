@@ -68,6 +68,7 @@ CALLS = Table(
 RECORDINGS = Table("recordings", ("id", "workspace", "call", "contact", "keep_until_ms", "path"))
 
 MENTIONS = Table("mentions", ("who", "position"), key_columns=2)
+NOTED = Table("noted", ("position", "who"), key_columns=2)
 FORGETTINGS = Table("forgettings", ("contact", "workspace", "asked_ms", "done_ms", "stage", "after", "who"))
 TOMBSTONES = Table("tombstones", ("workspace", "digest", "subject", "at_ms", "refused"), key_columns=2)
 
@@ -105,6 +106,6 @@ _LOYALTY = (
 ALL = (
     MARKS, WORKSPACES, API_KEYS, PEOPLE, SESSIONS, DEFINITIONS, JOURNAL, IDEMPOTENCY, CONTACTS, ADDRESSES, RUNS,
     WAITS, EARLY, TIMERS, BIG_TIMERS, OUTBOX, DELIVERIES, PROVIDER_IDS, CONVERSATIONS, ENTRIES, LINKS, APPROVALS,
-    ANSWERS, RECORDS, CALLS, RECORDINGS, MENTIONS, FORGETTINGS, TOMBSTONES,
+    ANSWERS, RECORDS, CALLS, RECORDINGS, MENTIONS, NOTED, FORGETTINGS, TOMBSTONES,
     *_LOYALTY,
 )  # fmt: skip

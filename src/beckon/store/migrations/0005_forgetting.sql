@@ -1,9 +1,15 @@
 -- Forgetting: where the journal speaks of somebody, who is being forgotten and how far that is, and what stays of it.
 
 CREATE TABLE mentions (                -- whom an event of the journal is about; gone once they are forgotten
-    who TEXT NOT NULL,                 -- a contact's id, a journey's own (a member's), or the digest of an address
+    who TEXT NOT NULL,                 -- a contact's id, or a journey's own (a member's)
     position BIGINT NOT NULL,
     PRIMARY KEY (who, position)
+) {keyed};
+
+CREATE TABLE noted (                   -- whom an event names on which nobody acts; gone once they are forgotten
+    position BIGINT NOT NULL,          -- first: many come in a second, few are ever looked for, and those by a walk
+    who TEXT NOT NULL,                 -- the digest of an address
+    PRIMARY KEY (position, who)
 ) {keyed};
 
 CREATE TABLE forgettings (             -- one for each contact who was ever to be forgotten
