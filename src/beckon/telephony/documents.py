@@ -14,6 +14,21 @@ from beckon.telephony.switch import Cause, File, Keys, Say, Silence
 #: What is heard: files are URLs by now, tones too.
 Audible = Say | File | Silence
 
+#: What a carrier said of a call that failed.
+BY_SIP: dict[int, Cause] = {
+    404: "not_found",
+    410: "not_found",
+    484: "not_found",
+    480: "unreachable",
+    403: "not_allowed",
+    486: "busy",
+    487: "cancelled",
+    488: "no_codec",
+    503: "congestion",
+    600: "busy",
+    603: "declined",
+}
+
 
 class Press(msgspec.Struct, frozen=True):
     """Press keys towards the phone."""

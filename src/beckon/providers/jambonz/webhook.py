@@ -14,7 +14,7 @@ from beckon.providers.provider import (
     check_timed_signature,
     read_json,
 )
-from beckon.telephony.documents import Told
+from beckon.telephony.documents import BY_SIP, Told
 from beckon.telephony.switch import Cause
 
 #: A new call's webhook holds the INVITE.
@@ -22,19 +22,6 @@ _SIZE_BYTES_MAX = 262_144
 _KEYS_MAX = 64
 
 _ENDED: dict[str, Cause] = {"completed": "normal", "failed": "failed", "busy": "busy", "no-answer": "no_answer"}
-_BY_SIP: dict[int, Cause] = {
-    404: "not_found",
-    410: "not_found",
-    484: "not_found",
-    480: "unreachable",
-    403: "not_allowed",
-    486: "busy",
-    487: "cancelled",
-    488: "no_codec",
-    503: "congestion",
-    600: "busy",
-    603: "declined",
-}
 _STATES = {"ringing": "ringing", "early-media": "ringing", "in-progress": "answered"}
 
 
@@ -53,7 +40,7 @@ def read(request: WebhookRequest, settings: JambonzSettings, now_ms: int) -> Tol
     sip = sip if type(sip) is int and 0 <= sip < 1_000 else 0
     cause = _ENDED.get(status, "normal")
     if cause == "failed":
-        cause = _BY_SIP.get(sip, "failed")
+        cause = BY_SIP.get(sip, "failed")
     return Told(
         what="status" if what == "status" else "next" if what == "next" else "call",
         call=call,

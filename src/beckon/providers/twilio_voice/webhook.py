@@ -6,7 +6,7 @@ from beckon.core.errors import Refused
 from beckon.core.exchange import WebhookRequest
 from beckon.providers.provider import ID_MAX, as_id, check_form_signature, check_size
 from beckon.providers.twilio_voice.settings import TwilioVoiceSettings
-from beckon.telephony.documents import Told
+from beckon.telephony.documents import BY_SIP, Told
 from beckon.telephony.switch import Cause
 
 _SIZE_BYTES_MAX = 65_536
@@ -20,20 +20,6 @@ _ENDED: dict[str, Cause] = {
     "no-answer": "no_answer",
     "canceled": "cancelled",
     "failed": "failed",
-}
-#: What a carrier said of a call that failed.
-_BY_SIP: dict[int, Cause] = {
-    404: "not_found",
-    410: "not_found",
-    484: "not_found",
-    480: "unreachable",
-    403: "not_allowed",
-    486: "busy",
-    487: "cancelled",
-    488: "no_codec",
-    503: "congestion",
-    600: "busy",
-    603: "declined",
 }
 
 
@@ -60,7 +46,7 @@ def read(request: WebhookRequest, settings: TwilioVoiceSettings) -> Told:
     sip = _number(form.get("SipResponseCode", ""))
     cause = _ENDED.get(status, "normal")
     if cause == "failed":
-        cause = _BY_SIP.get(sip, "failed")
+        cause = BY_SIP.get(sip, "failed")
     return Told(
         what="status" if what == "status" else "next" if what == "next" else "call",
         call=call,
