@@ -4,7 +4,7 @@ An identity map over the rows of a turn, with a bounded cache of the newest ones
 rows, so what it wrote last is what is there.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -332,21 +332,27 @@ class Batch:
 
         ``subject``: whose these events are from now on, an id that leads to nothing personal.
         """
-        # By index what somebody acted on; for the rest the table is walked, in a thread of its own.
-        mentioned, noted = await self.database.fetch_all(
-            (
-                ("SELECT position FROM mentions WHERE who = ? ORDER BY position LIMIT ?", (who, most)),
-                ("SELECT position FROM noted WHERE who = ? ORDER BY position LIMIT ?", (who, most)),
-            )
+        rows = await self.database.fetch(
+            "SELECT position FROM mentions WHERE who = ? ORDER BY position LIMIT ?", (who, most)
         )
-        positions = sorted({int(row[0] or 0) for row in (*mentioned, *noted)})[:most]
+        for (position,) in rows:
+            self.changes.delete(MENTIONS, (who, position))
+        return self._erase([int(row[0] or 0) for row in rows], subject)
+
+    async def erase_notes(self, who: str, subject: str, most: int) -> int:
+        """The same for events on which nobody acted, by the digest of an address: the table is walked, in a thread."""
+        rows = await self.database.fetch(
+            "SELECT position FROM noted WHERE who = ? ORDER BY position LIMIT ?", (who, most)
+        )
+        for (position,) in rows:
+            self.changes.delete(NOTED, (position, who))
+        return self._erase([int(row[0] or 0) for row in rows], subject)
+
+    def _erase(self, positions: Sequence[int], subject: str) -> int:
         self.redact(positions, subject)
         # An answer that is there and empty: whoever asks the same again need not wait for one.
         for sql, values in within("UPDATE answers SET answer = '{}' WHERE position IN ({keys})", positions):
             self.changes.execute(sql, tuple(values))
-        for position in positions:
-            self.changes.delete(MENTIONS, (who, position))
-            self.changes.delete(NOTED, (position, who))
         return len(positions)
 
     def drop_conversation(self, contact: str) -> None:

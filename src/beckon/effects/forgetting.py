@@ -294,10 +294,10 @@ class Forgetting:
         return done
 
     async def _journal(self, batch: Batch, library: Library, contact: Contact, at: "_At", most: int) -> int:
-        done = 0
-        for who in (contact.id, *at.who):
+        done = await batch.erase_mentions(contact.id, contact.id, most)
+        for who in at.who:
             if done < most:
-                done += await batch.erase_mentions(who, contact.id, most - done)
+                done += await batch.erase_notes(who, contact.id, most - done)
         return done
 
 

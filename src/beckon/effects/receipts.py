@@ -85,6 +85,8 @@ class Receipts:
             if library is not None and library.tombs:
                 sealed = (workspace, provider, library.digest("provider", provider, provider_id))
                 digests[sealed] = (workspace, provider, provider_id)
+        if not digests:
+            return
         columns = ("workspace", "provider", "provider_id")
         queries = joined("provider_ids", "workspace, provider, provider_id, delivery", columns, list(digests))
         for rows in await batch.database.look_up(queries):
